@@ -1,0 +1,120 @@
+"""nightferry-transfer -- carry packages over the links between sites.
+
+Claims    'transfer' jobs, one per bundle and destination, at the sender
+Writes    a physical_copy in state arriving for each package that is across; on its tick, forms
+          bundles by destination, priority and size; enqueues 'verify'
+Settings  transfer: in etc/nightferry.yaml
+Killed    at any moment: safe. Partials carry the package's uuid and are gone on with; what is
+          across is in the ledger one by one, and only verify, at the other end, publishes it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from nightferry.child import Work
+from nightferry.daemon import JobDaemon, command
+from nightferry.db import Tx
+from nightferry.errors import GiveUp, Unreadable
+from nightferry.jobs import Job, Wanted
+from nightferry.transports import NotTheParcel, Parcel, open_transport
+
+
+@dataclass(frozen=True)
+class Settings:
+    """None: links are routes of observatory.yaml."""
+
+
+@dataclass(frozen=True)
+class Across:
+    """A package under its temporary name at the other end; or, with ``trouble``, why it is not."""
+
+    package: str
+    temporary: str
+    trouble: str = ""
+
+
+def transfer(job: Job, settings: Settings, work: Work) -> None:
+    facts: dict[str, Any] = job.facts
+    transport = open_transport(
+        facts["transport"],
+        facts["route"],
+        work.store(facts["origin"]),
+        work.store(facts["destination"]),
+        facts["settings"],
+    )
+    transport.probe()
+    whole = sum(parcel["size"] for parcel in facts["parcels"])
+    before = 0
+    refused: GiveUp | None = None
+    for entry in facts["parcels"]:
+        parcel = Parcel(
+            entry["package"], entry["path"], entry["path"], entry["size"], entry["sha256"]
+        )
+        try:
+            sent = transport.send(parcel, partial(_progress, work, before, whole))
+        except (NotTheParcel, Unreadable, FileNotFoundError) as error:
+            # This sender's copy is in doubt; the others of the bundle go on.
+            work.emit(Across(parcel.token, "", str(error)))
+        except GiveUp as error:
+            refused = error  # by the far end; the others of the bundle go on
+        else:
+            work.emit(Across(parcel.token, sent.temporary))
+        before += parcel.size
+    if refused is not None:
+        raise refused
+
+
+def arrived(tx: Tx, job: Job, across: Across) -> Iterator[tuple[str, Wanted]]:
+    origin, destination = str(job.facts["origin"]), str(job.facts["destination"])
+    if across.trouble:
+        for row in tx.run("transfer.doubt_sender", package=across.package, location=origin):
+            yield "verify", Wanted(f"{row.id}@{origin}", origin, origin, 20)
+        return
+    for row in tx.run(
+        "transfer.arriving",
+        package=across.package,
+        location=destination,
+        temporary=across.temporary,
+    ):
+        yield "verify", Wanted(f"{row.id}@{destination}", destination, destination, 20)
+
+
+def _progress(work: Work, before: int, whole: int, done: int) -> None:
+    work.progress(before + done, whole)
+
+
+def record(tx: Tx, job: Job, _: None) -> Iterator[tuple[str, Wanted]]:
+    return iter(())
+
+
+def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
+    """Bundles are closed when nothing of them has to cross, and formed of what is in none."""
+    tx.run("transfer.close")
+    limit = tx.run("transfer.bundle_size")[0].bundle_size
+    waiting = tx.run("transfer.to_bundle")
+    for (route, priority), lane in groupby(waiting, key=lambda r: (r.route, r.priority)):
+        for bundle in _filled(list(lane), limit):
+            formed = tx.run(
+                "transfer.form", route=route, priority=priority, size=sum(r.size for r in bundle)
+            )[0]
+            tx.run("transfer.add_members", bundle=formed.id, packages=[r.package for r in bundle])
+    for row in tx.run("transfer.wanted"):
+        yield "transfer", Wanted(row.subject, row.place, row.needs, row.priority)
+
+
+def _filled(waiting: list[Any], limit: int) -> Iterator[list[Any]]:
+    bundle: list[Any] = []
+    for row in waiting:
+        if bundle and sum(r.size for r in bundle) + row.size > limit:
+            yield bundle
+            bundle = []
+        bundle.append(row)
+    if bundle:
+        yield bundle
+
+
+daemon = JobDaemon("transfer", Settings, transfer, record, batch=arrived, tick=tick)
+main = command(daemon)

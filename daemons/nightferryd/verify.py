@@ -1,0 +1,235 @@
+"""nightferry-verify -- read a copy in full, at its own place, and say what was seen.
+
+Claims    'verify' jobs, one per copy; reading old copies again gives way to all other work
+Writes    a verification; publishes an arriving copy that agrees; marks one that does not
+Settings  verify: in etc/nightferry.yaml
+Killed    at any moment: safe. Publishing can be done twice, and a name is given only to bytes that
+          were read back and agreed.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from nightferry.child import Work
+from nightferry.courtesy import Pace, last_in_the_queue
+from nightferry.daemon import JobDaemon, command
+from nightferry.db import Tx, json
+from nightferry.errors import GaveWay, Occupied, Unreadable
+from nightferry.jobs import Job, Wanted
+from nightferry.packaging.sidecar import SUFFIX, Sidecar, render
+from nightferry.stores.base import Store
+from nightferry.yamlfile import Size
+
+PATIENT = 800  # jobs from this priority on give way to all others
+LEAST_RATE = 20_000_000  # bytes/s; a reading that takes days would be interrupted for ever
+LOOK_EVERY = 1.0  # seconds between two looks for more urgent work
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``scrub_rate``: at most so many bytes a second are read of a place whose copies are only old.
+    Left out: what is needed to read everything in time, and not less than 20 MB/s."""
+
+    scrub_rate: Size | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a reading saw. ``state`` is what the copy is from now on; ``seconds`` are from the claim
+    to the end of the reading."""
+
+    outcome: str  # good, differs, unreadable; '' = it was not there to be read
+    state: str
+    seconds: float = 0.0
+    sha256: str | None = None
+    size: int | None = None
+    how: str = "cache"
+    detail: str = ""
+    set_aside: tuple[tuple[str, str], ...] = ()  # (path before, path now) of bad bytes in the way
+
+    def but(self, state: str, detail: str) -> "Seen":
+        """Read to the end, and other bytes than the ledger's."""
+        return replace(self, outcome="differs", state=state, detail=detail)
+
+
+def verify(job: Job, settings: Settings, work: Work) -> Seen:
+    began = time.monotonic()
+    facts: dict[str, Any] = job.facts
+    store = work.store(job.location)
+    store.probe()
+    arriving = facts["state"] == "arriving"
+    where = facts["temporary"] if arriving else facts["path"]
+    onward = work.onward(0, facts["size"])
+    try:
+        try:
+            if job.priority >= PATIENT:
+                with last_in_the_queue():
+                    reading = store.read_back(where, _giving_way(job, settings, work))
+            else:
+                reading = store.read_back(where, onward)
+        except FileNotFoundError:
+            if not arriving:
+                raise
+            # Published by a claim that ended before it could say so?
+            reading = store.read_back(facts["path"], onward)
+            where = facts["path"]
+            if reading.sha256 != facts["sha256"]:
+                return Seen(
+                    "",
+                    "missing",
+                    detail=f"{facts['temporary']} is gone, and never had its final name",
+                )
+    except FileNotFoundError:
+        store.probe()  # a file is missing only on a disk that is there
+        return Seen("", "missing", detail=f"{where} is not there")
+    except Unreadable as error:
+        return Seen("unreadable", "suspect", time.monotonic() - began, detail=str(error))
+    seen = Seen(
+        "good", "present", time.monotonic() - began, reading.sha256, reading.size, reading.how
+    )
+    if (reading.sha256, reading.size) != (facts["sha256"], facts["size"]):
+        work.check()
+        if arriving and where == facts["temporary"]:
+            store.discard(where)
+        return seen.but(
+            "corrupt",
+            f"{where}: {reading.size} bytes with SHA-256 {reading.sha256}; the ledger says "
+            f"{facts['size']} bytes with {facts['sha256']}",
+        )
+    sidecar = None
+    if facts["is_package"]:
+        tar = facts["path"].rpartition("/")[2]
+        sidecar = Sidecar(
+            str(facts["thing"]), tar, facts["sha256"], facts["size"], facts["members"]
+        )
+    if arriving:
+        return _publish(job, store, work, where, sidecar, seen)
+    trouble = _sidecar_trouble(store, facts["path"], sidecar)
+    return seen.but("corrupt", trouble) if trouble else seen
+
+
+def _giving_way(job: Job, settings: Settings, work: Work) -> Callable[[int], None]:
+    """Progress that holds the reading to its rate, and ends it when it is in somebody's way."""
+    facts: dict[str, Any] = job.facts
+    looked = time.monotonic()
+    done = 0
+
+    def look() -> None:
+        nonlocal looked
+        work.progress(done, facts["size"])
+        if time.monotonic() - looked < LOOK_EVERY:
+            return
+        looked = time.monotonic()
+        rows = work.ask("jobs.more_urgent", kind="verify", place=job.place, priority=PATIENT)
+        if rows[0][0]:
+            raise GaveWay(f"more urgent work waits at {job.place}")
+
+    pace = Pace(_rate(job, settings), look)
+
+    def progress(so_far: int) -> None:
+        nonlocal done
+        done = so_far
+        look()
+        pace.reached(so_far)
+
+    return progress
+
+
+def _rate(job: Job, settings: Settings) -> float:
+    """Bytes a second; 0 = as fast as it goes: what nobody has ever read is proven at once."""
+    if settings.scrub_rate is not None:
+        return float(settings.scrub_rate)
+    needed: Any = job.facts["pace_needed"]
+    return max(needed or 0.0, LEAST_RATE) if job.priority > PATIENT else 0.0
+
+
+def _publish(
+    job: Job, store: Store, work: Work, where: str, sidecar: Sidecar | None, seen: Seen
+) -> Seen:
+    """The read bytes get their final name; known bad bytes are set aside first."""
+    facts: dict[str, Any] = job.facts
+    final = facts["path"]
+    moved: list[tuple[str, str]] = []
+    work.check()
+    for attempt in (1, 2):
+        try:
+            if sidecar is not None:
+                _publish_sidecar(store, final, sidecar)
+            if where != final:
+                store.publish(where, final, facts["sha256"])
+            return replace(seen, set_aside=tuple(moved))
+        except Occupied as error:
+            if attempt == 2 or not facts["replaces"]:
+                return replace(seen, state="quarantine", detail=str(error))
+            for path in [final] + ([final + SUFFIX] if sidecar is not None else []):
+                try:
+                    moved.append((path, store.set_aside(path, str(facts["id"]))))
+                except FileNotFoundError:
+                    continue  # only one of the two was there
+    raise AssertionError("unreachable: the second attempt returns")
+
+
+def _publish_sidecar(store: Store, final: str, sidecar: Sidecar) -> None:
+    text = render(sidecar).encode()
+    with store.write(final + SUFFIX, sidecar.package) as out:
+        out.write(text)
+        out.finish()
+    store.publish(out.path, final + SUFFIX, hashlib.sha256(text).hexdigest())
+
+
+def _sidecar_trouble(store: Store, path: str, sidecar: Sidecar | None) -> str:
+    if sidecar is None:
+        return ""
+    try:
+        text = b"".join(store.read(path + SUFFIX))
+    except FileNotFoundError:
+        return f"{path}{SUFFIX} is not there"
+    return (
+        ""
+        if text == render(sidecar).encode()
+        else f"{path}{SUFFIX} does not say what the ledger says"
+    )
+
+
+def record(tx: Tx, job: Job, seen: Seen) -> Iterator[tuple[str, Wanted]]:
+    facts: dict[str, Any] = job.facts
+    if seen.outcome:
+        tx.run(
+            "verify.read", copy=job.about, began=job.claimed_at,
+            ended=job.claimed_at + timedelta(seconds=seen.seconds), outcome=seen.outcome,
+            sha256=seen.sha256, size=seen.size, how=seen.how, detail=seen.detail,
+        )  # fmt: skip
+    for was, now in seen.set_aside:
+        tx.run("verify.set_aside", location=job.location, was=was, path=now)
+    if seen.state == "quarantine":
+        tx.run(
+            "verify.quarantine", location=job.location, path=facts["path"],
+            reason="another file stands where a package or file was to be published",
+            advice=f"look at both: the good bytes wait in {facts['temporary']}; move the other "
+            "away, then 'nf quarantine release'",
+            evidence=json({"copy": str(job.about), "detail": seen.detail}),
+        )  # fmt: skip
+        tx.run(
+            "verify.occupied",
+            kind="verify",
+            subject=job.subject,
+            evidence=json({"message": seen.detail}),
+        )
+        return
+    tx.run("verify.set_state", copy=job.about, state=seen.state)
+    for row in tx.run("verify.follow", copy=job.about) if seen.state != facts["state"] else ():
+        yield row.kind, Wanted(row.subject, row.place, row.needs, row.priority)
+
+
+def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
+    """How fast each place has to be read again, now and then."""
+    tx.run("verify.set_paces")
+    return iter(())
+
+
+daemon = JobDaemon("verify", Settings, verify, record, tick=tick)
+main = command(daemon)

@@ -1,0 +1,5 @@
+"""``python -m nightferry.cli WORD``: the commands, from a checkout."""
+
+from nightferry.cli import main
+
+main()

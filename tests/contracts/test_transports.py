@@ -1,0 +1,53 @@
+"""Every transport keeps the promises of ``transports/base.py``."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nightferry.durable import init_location
+from nightferry.errors import ConfigError, Unavailable
+from nightferry.stores import PosixStore
+from nightferry.testing.transport_contract import Ends, TransportContract
+from nightferry.transports import open_transport
+
+
+@pytest.fixture
+def dome_to_archive(tmp_path: Path) -> Iterator[Ends]:
+    for name in ("dome", "archive"):
+        (tmp_path / name).mkdir()
+        init_location(tmp_path / name, name)
+    with (
+        PosixStore("dome", tmp_path / "dome") as source,
+        PosixStore("archive", tmp_path / "archive") as destination,
+    ):
+        transport = open_transport("local", "dome-archive", source, destination, {})
+        yield Ends(transport, source, destination)
+
+
+class TestLocalTransport(TransportContract):
+    @pytest.fixture
+    def ends(self, dome_to_archive: Ends) -> Ends:
+        return dome_to_archive
+
+
+@pytest.mark.parametrize("end", ["dome", "archive"])
+def test_a_route_is_unavailable_when_an_end_is(
+    dome_to_archive: Ends, tmp_path: Path, end: str
+) -> None:
+    shutil.rmtree(tmp_path / end)
+    with pytest.raises(Unavailable, match=end) as caught:
+        dome_to_archive.transport.probe()
+    assert caught.value.what == "dome-archive"
+
+
+def test_the_local_transport_has_no_settings(dome_to_archive: Ends) -> None:
+    ends = dome_to_archive
+    with pytest.raises(ConfigError, match="no setting 'speed'"):
+        open_transport("local", "route", ends.source, ends.destination, {"speed": 1})
+
+
+def test_an_unknown_transport_names_those_known(dome_to_archive: Ends) -> None:
+    ends = dome_to_archive
+    with pytest.raises(ConfigError, match=r"'pigeon'.*known: local"):
+        open_transport("pigeon", "route", ends.source, ends.destination, {})

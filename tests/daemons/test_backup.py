@@ -1,0 +1,104 @@
+"""nf backup: a dump that was restored and counted; nothing else gets its name."""
+
+import subprocess
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from nightferry import backup as backing_up
+from nightferry.db import Database
+from nightferry.embedded.binaries import installed
+
+from tests.daemons.ground import Ground
+from tests.typed import Nf
+
+pytestmark = pytest.mark.slow  # long, and the same on every Python
+
+
+@pytest.fixture
+def nf(two_sites: Ground, database: str, tmp_path: Path) -> Nf:
+    return Nf(database, tmp_path, f"{{archive-a: '{two_sites.sites.path('archive-a')}'}}")
+
+
+def lying_there(site: Ground) -> list[str]:
+    folder = site.sites.path("archive-a") / "nightferry-backup"
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def test_a_backup_gives_back_every_row_in_an_empty_database(
+    two_sites: Ground, nf: Nf, place: Path, empty_database: str
+) -> None:
+    two_sites.frames(3)
+    two_sites.travel()
+    answer = nf("backup", "archive-a", "--scratch", str(place))
+    assert answer.code == 0, answer.err
+    assert answer.last.startswith("DONE: ")
+    dump, sums = lying_there(two_sites)
+    folder = two_sites.sites.path("archive-a") / "nightferry-backup"
+    digest = sha256((folder / dump).read_bytes()).hexdigest()
+    assert (folder / sums).read_text() == f"{digest}  {dump}\n"
+    assert list(place.iterdir()) == [], "the server of the proof is gone"
+    # As docs/recovery.md has it, on a server that knows the same users.
+    restore = [str(installed("pg_restore")), "--exit-on-error", "-d", empty_database]
+    subprocess.run([*restore, str(folder / dump)], check=True)
+    restored = Database(empty_database, actor="test")
+    rows = "SELECT id, path, sha256 FROM raw_data_file ORDER BY id"
+    assert restored.run(lambda tx: tx.execute(rows)) == two_sites.ask(rows)
+    trusted = restored.run(lambda tx: tx.one("reap.incarnation_is_trusted"))
+    restored.close()
+    assert trusted is not None
+    assert trusted.trusted is False, "a restored database is another one, until it is audited"
+
+
+def test_a_dump_that_gives_back_less_is_not_kept(
+    two_sites: Ground, nf: Nf, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_sites.frames(1)
+    two_sites.ingest()
+    counts = backing_up._counts
+
+    def one_file_more(tx: object) -> dict[str, int]:
+        """As if a row had come between the count and the dump."""
+        monkeypatch.setattr(backing_up, "_counts", counts)
+        found = counts(tx)  # type: ignore[arg-type]
+        return found | {"raw_data_file": found["raw_data_file"] + 1}
+
+    monkeypatch.setattr(backing_up, "_counts", one_file_more)
+    answer = nf("backup", "archive-a", "--scratch", str(place))
+    assert answer.code == 2
+    assert "gives back 1 rows of raw_data_file, and the database has 2" in answer.err
+    assert lying_there(two_sites) == []
+    assert two_sites.ask("SELECT FROM backup") == []
+
+
+def test_a_backup_is_no_difference_and_no_file_of_the_archive(
+    two_sites: Ground, nf: Nf, place: Path
+) -> None:
+    assert nf("backup", "archive-a", "--scratch", str(place)).code == 0
+    assert nf("audit", "archive-a").code == 0
+    assert nf.json("adopt", "archive-a")["registered"] == 0
+
+
+def test_a_backup_goes_to_a_buffer_or_an_archive_of_this_host_alone(
+    two_sites: Ground, nf: Nf
+) -> None:
+    for name, why in (("dome-source", "SOURCE"), ("archive-b", "not mounted"), ("no", "no loc")):
+        answer = nf("backup", name)
+        assert answer.code == 3
+        assert why in answer.err
+
+
+def test_its_age_is_asked_for_by_nf_status_and_told_by_nf_backup(
+    two_sites: Ground, nf: Nf, place: Path
+) -> None:
+    assert "backed up" not in nf("status").words, "a new ledger has some time"
+    assert nf("backup").last == "NO: a proven backup of the database was never made."
+    two_sites.ask("UPDATE incarnation SET began = began - interval '3 days'")
+    assert "the database was never backed up" in nf("status").words
+    assert nf("backup", "archive-a", "--scratch", str(place)).code == 0
+    assert "backed up" not in nf("status").words
+    assert nf("backup").code == 0
+    two_sites.ask("UPDATE backup SET taken = taken - %s::interval", timedelta(days=3))
+    assert "the database was last backed up 3 d ago" in nf("status").words
+    assert nf("backup").code == 1

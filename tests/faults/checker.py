@@ -1,0 +1,180 @@
+"""The independent checker: plain tar, SHA-256 and SQL say whether a night was kept. It imports nothing
+of what it checks, and needs no more than the folder, the database and the hashes of the night.
+"""
+
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg
+
+ROOTS = {
+    "dome-source": "dome/source", "dome-buffer": "dome/buffer", "center-buffer": "center/buffer",
+    "archive-a": "archive-a", "archive-b": "archive-b",
+}  # fmt: skip
+ARCHIVES = ("archive-a", "archive-b")
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part")
+OURS = (".nightferry-location", ".nightferry")
+
+NO_TWINS = {
+    "two rows of one file": """SELECT location, path, sha256 FROM raw_data_file
+      GROUP BY 1, 2, 3 HAVING count(*) > 1""",
+    "a file in two packages": """SELECT m.file FROM package_member m JOIN raw_data_package p
+      ON p.id = m.package AND p.state <> 'dissolved' GROUP BY 1 HAVING count(*) > 1""",
+    "two packages of the same files": """SELECT members FROM (
+      SELECT array_agg(m.file ORDER BY m.file) AS members FROM package_member m GROUP BY m.package)
+      AS of_package GROUP BY 1 HAVING count(*) > 1""",
+    "two copies of one thing at a place": """SELECT location, coalesce(package, file)
+      FROM physical_copy WHERE state IN ('arriving', 'present', 'suspect', 'deleting')
+      GROUP BY 1, 2 HAVING count(*) > 1""",
+    "two jobs of one kind and subject": "SELECT kind, subject FROM job GROUP BY 1, 2 HAVING count(*) > 1",
+    "a job that was finished twice": "SELECT id FROM job_done GROUP BY 1 HAVING count(*) > 1",
+    "two open deletions of one thing": """SELECT coalesce(package, file) FROM deletion
+      WHERE closed IS NULL GROUP BY 1 HAVING count(*) > 1""",
+}  # fmt: skip
+# Deleted, and not: two archives were read in full and well, after the nomination and before the end.
+UNPROVEN = """
+SELECT dc.copy FROM deletion_copy dc JOIN deletion d ON d.id = dc.deletion
+WHERE dc.stage = 'deleted' AND 2 > (
+  SELECT count(DISTINCT l.failure_domain) FROM physical_copy c
+  JOIN data_location l ON l.name = c.location AND l.type = 'LONG_TERM_ARCHIVE'
+  JOIN verification v ON v.copy = c.id AND v.outcome = 'good' AND v.began >= d.nominated AND v.ended <= dc.changed
+  WHERE coalesce(c.package, c.file) = coalesce(d.package, d.file))
+"""
+LEDGER = """
+SELECT 'files', count(*)::text FROM raw_data_file WHERE replaced_by IS NULL
+UNION ALL SELECT 'files in packages', count(*)::text FROM package_member
+UNION ALL SELECT location || ', ' || c.state, sum(coalesce(p.members, 1))::text FROM physical_copy c
+  LEFT JOIN raw_data_package p ON p.id = c.package
+  WHERE c.state IN ('arriving', 'present', 'suspect', 'deleting', 'deleted') GROUP BY location, c.state
+UNION ALL SELECT 'open bundles', count(*)::text FROM data_transfer_package WHERE closed IS NULL
+UNION ALL SELECT 'deletions ' || state, count(*)::text FROM deletion WHERE closed IS NULL GROUP BY state
+UNION ALL SELECT 'blocked ' || kind, count(*)::text FROM blocked GROUP BY kind
+UNION ALL SELECT 'in quarantine', count(*)::text FROM quarantine WHERE released IS NULL
+UNION ALL SELECT 'lost', count(*)::text FROM lost_file
+UNION ALL SELECT 'jobs ' || kind, count(*)::text FROM job GROUP BY kind
+"""
+
+
+def ledger(dsn: str) -> dict[str, str]:
+    """What the ledger holds, in counts of frames: equal for two nights that ended alike.
+
+    Not of packages: a frame that could not be read while it was packed comes in a later one.
+    """
+    with psycopg.connect(dsn) as connection:
+        return {str(k): str(v) for k, v in connection.execute(LEDGER.encode()).fetchall()}
+
+
+def at_any_moment(folder: Path, dsn: str, frames: Mapping[str, str]) -> list[str]:
+    """What must hold however far the night has come. ``frames``: the SHA-256 by path."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT path, sha256 FROM raw_data_package WHERE sha256 IS NOT NULL"
+        )
+        packages = {str(path): str(digest) for path, digest in rows.fetchall()}
+        loose = {
+            (str(place), str(path)): str(digest) for place, path, digest in connection.execute(
+                "SELECT location, path, sha256 FROM physical_copy WHERE file IS NOT NULL")
+        }  # fmt: skip
+        wrong = [
+            f"{what}: {rows[:3]}"
+            for what, query in NO_TWINS.items()
+            if (rows := connection.execute(query.encode()).fetchall())
+        ]
+        if unproven := connection.execute(UNPROVEN.encode()).fetchall():
+            wrong.append(f"deleted unproven: {unproven}")
+    held = {place: set(_held(folder / root, packages)) for place, root in ROOTS.items()}
+    for path, digest in frames.items():
+        at_source = folder / ROOTS["dome-source"] / path
+        if at_source.is_file():
+            if sum_of(at_source) != digest:
+                wrong.append(f"{path}: changed at the source")
+        elif not (_in_trash(folder / ROOTS["dome-source"], digest)) and not all(
+            digest in held[archive] for archive in ARCHIVES
+        ):
+            wrong.append(f"{path}: not at the source, and not in both archives")
+    for place, root in ROOTS.items():
+        if place != "dome-source":
+            wrong += _partial(place, folder / root, packages, loose)
+    return wrong
+
+
+def at_the_end(folder: Path, dsn: str) -> list[str]:
+    """What must hold once all has been done and each place was swept."""
+    wrong = []
+    with psycopg.connect(dsn) as connection:
+        copies = connection.execute(
+            "SELECT location, path, sha256, size, state::text FROM physical_copy"
+        )
+        for place, path, digest, size, state in copies.fetchall():
+            there = folder / ROOTS[place] / path
+            if state == "present":
+                if not there.is_file():
+                    wrong.append(f"{place}:{path}: present in the ledger, and not there")
+                elif (there.stat().st_size, sum_of(there)) != (size, digest):
+                    wrong.append(f"{place}:{path}: present in the ledger, with other bytes")
+    for place, root in ROOTS.items():
+        for path in _files(folder / root):
+            if TEMPORARY.fullmatch(path.name):
+                wrong.append(f"{place}: a temporary file is left: {path.name}")
+        trash = folder / root / ".nightferry"
+        wrong += [f"{place}: left in the trash: {p}" for p in trash.rglob("*") if p.is_file()]
+    return wrong
+
+
+def _partial(
+    place: str, root: Path, packages: Mapping[str, str], loose: Mapping[tuple[str, str], str]
+) -> Iterator[str]:
+    """Names that a reader would take for whole, and whose bytes are not."""
+    for path in _files(root):
+        name = str(path.relative_to(root))
+        if TEMPORARY.fullmatch(path.name):
+            continue
+        if name.endswith(".sha256"):
+            digest = packages.get(name.removesuffix(".sha256"), "")
+            if f"{digest}  {Path(name).name.removesuffix('.sha256')}\n" not in path.read_text():
+                yield f"{place}: {name} does not name its package's bytes"
+        elif name in packages:
+            if sum_of(path) != packages[name]:
+                yield f"{place}: {name} is not whole"
+        elif (place, name) in loose:
+            if sum_of(path) != loose[place, name]:
+                yield f"{place}: {name} is not whole"
+        elif not name.startswith("old/"):  # what lay there before us, and is not adopted yet
+            yield f"{place}: {name} is known to nobody"
+
+
+def _held(root: Path, packages: Mapping[str, str]) -> Iterator[str]:
+    """The hashes of the frames that whole packages below ``root`` hold."""
+    for name, digest in packages.items():
+        path = root / name
+        if path.is_file() and sum_of(path) == digest:
+            with tarfile.open(path) as tar:
+                for member in tar:
+                    content = tar.extractfile(member)
+                    if member.name.count("/data/") and content is not None:
+                        yield sha256(content.read()).hexdigest()
+
+
+def _in_trash(root: Path, digest: str) -> bool:
+    trash = root / ".nightferry" / "trash"
+    return any(p.is_file() and sum_of(p) == digest for p in trash.rglob("*"))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.relative_to(root).parts[0] not in OURS:
+            yield path
+
+
+def sum_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def difference(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """In words, where the counts of two ledgers differ; "" if they do not."""
+    keys = [k for k in Counter([*expected, *found]) if expected.get(k, "0") != found.get(k, "0")]
+    return "; ".join(f"{k}: {found.get(k, 0)} and not {expected.get(k, 0)}" for k in sorted(keys))

@@ -1,0 +1,179 @@
+"""One fault from its beginning to its end: a state is copied, its process is hit at one point, all is
+started again, and the checker is asked, at once and when everything has been done.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nightferry.testing.sites import wait_until
+
+from tests.faults import checker, tracing
+from tests.faults.scenes import SCENES, Place, Scene, Scenery
+from tests.faults.stage import HELD, worker_file
+from tests.faults.tracing import Call, Point
+
+ROUNDS = 5
+AIMS = 6
+TRAVEL = (
+    ("dome", "ingest"), ("dome", "package"), ("dome", "verify"), ("dome", "transfer"),
+    ("center", "verify"), ("center", "archive"), ("center", "verify"), ("dome", "transfer"),
+    ("dome", "reap"), ("center", "reap"),
+)  # fmt: skip
+# What only has to wait has waited: backoffs are over, and what is done now and then is due.
+# What only has to wait has waited: backoffs, leases and graces are over, and what is done now and
+# then is due.
+TIME_PASSES = (
+    "UPDATE job SET due = now() WHERE state = 'waiting'",
+    "DELETE FROM lease",
+    "UPDATE data_location SET trash_grace = '0 s'",
+    "UPDATE temporary_sweep SET swept = swept - interval '1 day'",
+    "UPDATE deletion SET closed = closed - interval '1 day' WHERE closed IS NOT NULL",
+    "UPDATE deletion_copy SET changed = changed - interval '1 day' WHERE stage = 'kept'",
+    "UPDATE quarantine SET evidence = evidence || jsonb_build_object('tried',"
+    " (evidence ->> 'tried')::timestamptz - interval '1 hour') WHERE evidence ? 'tried'",
+    "SET session_replication_role = replica; UPDATE verification SET"
+    " began = began - interval '1 hour', ended = ended - interval '1 hour'"
+    " WHERE outcome = 'unreadable'",
+)
+
+
+@dataclass
+class Ran:
+    """One fault: whether it hit, and what the checker found wrong."""
+
+    point: Point
+    fault: str
+    hit: bool = False
+    wrong: list[str] = field(default_factory=list)
+    said: str = ""  # by the processes, where something is wrong
+
+
+class Course:
+    """Runs scenes with and without faults."""
+
+    def __init__(self, scenery: Scenery) -> None:
+        self.scenery = scenery
+        self._ends: dict[str, dict[str, str]] = {}
+
+    def points(self, scene: Scene) -> list[Point]:
+        """Every distinct point of a scene: its process is run and traced, once each."""
+        found: list[Point] = []
+        everything = ["-e", f"trace={','.join(tracing.CALLS)}"]
+        for process in ("daemon", *(["worker"] if scene.worker else [])):
+            with self.scenery.copy(scene) as place:
+                calls = self._traced(scene, process, place, everything)
+                found += tracing.points(scene.name, process, calls)
+        return found
+
+    def run(self, point: Point, fault: str) -> Ran:
+        """``fault`` as strace's inject takes it: ``signal=SIGKILL``, ``error=EIO``, ``retval=0``."""
+        scene, _ = SCENES[point.scene]
+        ran = Ran(point, fault)
+        for attempt in range(AIMS):
+            with self.scenery.copy(scene) as place:
+                options = tracing.inject(point, fault, place)
+                calls = self._traced(scene, point.process, place, options)
+                ran.hit = self._was_hit(point, fault, calls)
+                if ran.hit or attempt == AIMS - 1:
+                    self._judge(scene, place, ran)
+                    return ran
+                point = tracing.aim_again(point, calls)
+        return ran
+
+    def _judge(self, scene: Scene, place: Place, ran: Ran) -> None:
+        ran.wrong += [f"at once: {w}" for w in self.at_any_moment(place)]
+        if scene.argv[0] == "nf":  # the person types it again
+            _pass_time(place)
+            self.scenery.stage.run(scene.command(place), place.log)
+        ran.wrong += self._to_the_end(scene, place)
+        if ran.wrong:
+            ran.said = place.log.read_text()
+
+    def _was_hit(self, point: Point, fault: str, calls: list[Call]) -> bool:
+        if fault.startswith("signal=SIGKILL"):
+            last = calls[-1] if calls else None
+            return last is not None and (last.name, last.about) == (point.call, point.about)
+        return any(c.injected and (c.name, c.about) == (point.call, point.about) for c in calls)
+
+    def end(self, scene: Scene) -> dict[str, str]:
+        """The ledger at the end of a scene in which nothing goes wrong."""
+        if scene.ends not in self._ends:
+            with self.scenery.copy(scene) as place:
+                self.scenery.stage.run(scene.command(place), place.log)
+                for _ in range(3):
+                    self._round(place)
+                self._ends[scene.ends] = checker.ledger(place.dsn)
+        return self._ends[scene.ends]
+
+    def _traced(self, scene: Scene, process: str, place: Place, options: list[str]) -> list[Call]:
+        stage, out = self.scenery.stage, place.folder / "trace"
+        hold = "daemon" if process == "daemon" else scene.worker
+        pid = stage.start(scene.command(place), place.log, hold)
+        tracer: subprocess.Popen[bytes] | None = None
+        if process == "daemon":
+            tracer = tracing.attach(pid, options, out, threads=scene.argv[0] == "nf")
+        else:
+            held = pid_of_worker(worker_file(place.log), pid)
+            if held:
+                tracer = tracing.attach(held, options, out, threads=True)
+        status = stage.wait(pid, 60)
+        if tracer is not None:
+            tracer.wait(10)
+        if status is None:
+            raise RuntimeError(f"{scene.name} did not end:\n{place.log.read_text()}")
+        return tracing.read(out, place, scene.argv[0] == "nf")
+
+    def _to_the_end(self, scene: Scene, place: Place) -> list[str]:
+        expected = self.end(scene)
+        for _ in range(ROUNDS):
+            self._round(place)
+            difference = checker.difference(expected, checker.ledger(place.dsn))
+            if not difference:
+                break
+        wrong = [f"not as undisturbed: {difference}"] if difference else []
+        wrong += self.at_any_moment(place)
+        return wrong + checker.at_the_end(place.folder, place.dsn)
+
+    def _round(self, place: Place) -> None:
+        """Time passes, and every daemon is run once."""
+        _pass_time(place)
+        for site, daemon in TRAVEL:
+            self.scenery.stage.run(place.argv(site, daemon), place.log)
+
+    def at_any_moment(self, place: Place) -> list[str]:
+        return checker.at_any_moment(place.folder, place.dsn, self.scenery.sums)
+
+
+def _pass_time(place: Place) -> None:
+    for statement in TIME_PASSES:
+        place.ask(statement)
+
+
+def pid_of_worker(path: Path, daemon: int) -> int | None:
+    """Of a worker that waits for its tracer; None if none was started."""
+    found: list[int] = []
+
+    def known() -> bool:
+        if path.exists() and (text := path.read_text()):
+            found.append(int(text))
+        gone = not Path(f"/proc/{daemon}").exists() or "\nState:\tZ" in _status(daemon)
+        return bool(found) or gone
+
+    with suppress(TimeoutError):
+        wait_until(known, HELD, "a worker")
+    return found[0] if found else None
+
+
+def _status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return ""
+
+
+def all_points(course: Course) -> Iterator[Point]:
+    for scene, _ in SCENES.values():
+        yield from course.points(scene)

@@ -1,0 +1,163 @@
+"""A worker and its daemon are frozen in the middle of a publish or a delete, past their lease; another
+daemon does the work; then they wake. Nothing that stands may change, and they have to say so.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults import checker, tracing
+from tests.faults.course import Course, pid_of_worker
+from tests.faults.scenes import SCENES, Place, Scene
+from tests.faults.stage import worker_file
+from tests.faults.tracing import Point
+
+STEPS = ("renameat2", "linkat", "unlinkat", "rmdir", "mkdirat", "fsync", "flock", "openat")
+WAKES = "nothing was changed"
+# No lease ends just after a server's start.
+OLD_ENOUGH = "SELECT now() - pg_postmaster_start_time() > interval '20.5 s'"
+IN_TRANSACTION = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+ AND pid <> pg_backend_pid() AND state <> 'idle'"""
+LEASES_END = "UPDATE job SET due = now() - interval '1 s' WHERE state = 'running'"
+
+
+@dataclass
+class Woke:
+    """One zombie: whether it froze where it was meant to, and what it did wrong when it woke."""
+
+    point: Point
+    hit: bool = False
+    wrong: list[str] = field(default_factory=list)
+    said: str = ""
+
+
+def points(all_points: list[Point]) -> Iterator[Point]:
+    """Where a worker publishes or deletes: at each call of it, and between its last question and it."""
+    for point in all_points:
+        publishes = point.scene.startswith(("verify what", "reap"))
+        answer = point.about == "the worker's channel: answer" and point.call == "read"
+        if publishes and point.process == "worker" and (point.call in STEPS or answer):
+            yield point
+
+
+def run(
+    course: Course, point: Point, meanwhile: Callable[[Course, Place], None] | None = None
+) -> Woke:
+    """``meanwhile`` happens to the files after the other daemon has finished, before the waking."""
+    scene, _ = SCENES[point.scene]
+    woke = Woke(point)
+    with course.scenery.copy(scene) as place:
+        wait_until(lambda: bool(place.ask(OLD_ENOUGH)[0][0]), 30)
+        stage = course.scenery.stage
+        pid = stage.start(scene.command(place), place.log, scene.worker)
+        worker = pid_of_worker(worker_file(place.log), pid)
+        if worker is None:
+            woke.said = place.log.read_text()
+            stage.wait(pid)
+            return woke
+        out = place.folder / "trace"
+        options = tracing.inject(point, "signal=SIGSTOP", place)
+        tracer = tracing.attach(worker, options, out, threads=True)
+        woke.hit = _froze(out, pid)
+        if not woke.hit:
+            stage.wait(pid)
+            tracer.wait(10)
+            return woke
+        _freeze_between_transactions(pid, place)
+        place.ask(LEASES_END)
+        woke.wrong += _another_finishes(course, scene, place)
+        if meanwhile is not None:
+            meanwhile(course, place)
+        before = _all(place)
+        os.kill(pid, signal.SIGCONT)
+        os.kill(worker, signal.SIGCONT)
+        stage.wait(pid, 60)
+        tracer.wait(10)
+        woke.wrong += _changes(before, _all(place))
+        woke.wrong += course.at_any_moment(place) if meanwhile is None else []
+        woke.said = place.log.read_text()
+        if WAKES not in woke.said:
+            woke.wrong.append("it did not say that nothing was changed")
+    return woke
+
+
+def _another_finishes(course: Course, scene: Scene, place: Place) -> list[str]:
+    argv = [*scene.command(place), "--name", "another"]
+    log = place.folder / "another"
+    status = course.scenery.stage.run(argv, log)
+    if status != 0:
+        return [f"the other daemon ended with {status}: {log.read_text()}"]
+    return []
+
+
+def _freeze_between_transactions(daemon: int, place: Place) -> None:
+    """A daemon that freezes inside one is cut off by the server, after a minute: that is another
+    story, and would only cost the time."""
+    for _ in wait(20):
+        os.kill(daemon, signal.SIGSTOP)
+        if not place.ask(IN_TRANSACTION):
+            return
+        os.kill(daemon, signal.SIGCONT)
+
+
+def _froze(out: Path, daemon: int) -> bool:
+    """True once the worker stands still; False if its daemon ended without."""
+    for _ in wait(30):
+        if out.exists() and "stopped by SIGSTOP" in out.read_text(errors="replace"):
+            return True
+        try:
+            state = Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        if state == "Z":
+            return False
+    return False
+
+
+def goes_on_to_the_end(course: Course, place: Place) -> None:
+    """What lay in the trash is unlinked, by the other daemon; then its name is used again."""
+    place.ask("UPDATE data_location SET trash_grace = '0 s'")
+    argv = [*place.argv("dome", "reap"), "--name", "another"]
+    course.scenery.stage.run(argv, place.folder / "another")
+    for path in course.scenery.sums:
+        new = place.sites.path("dome-source") / path
+        if not new.exists():
+            new.write_bytes(b"another exposure, under the old name")
+
+
+def _all(place: Place) -> dict[str, str]:
+    """All that stands: every file with its bytes, and what the ledger holds."""
+    found = {f"ledger: {k}": v for k, v in checker.ledger(place.dsn).items()}
+    stages = place.ask("SELECT copy, stage, changed FROM deletion_copy ORDER BY 1, 2")
+    found["the deletions"] = str(stages)
+    for root in checker.ROOTS.values():
+        for path in sorted((place.folder / root).rglob("*")):
+            name = str(path.relative_to(place.folder))
+            found[name] = checker.sum_of(path) if path.is_file() else "a directory"
+    return found
+
+
+def _changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    names = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+    # An empty directory of the trash is nobody's.
+    return [
+        f"it changed {n}: {before.get(n, 'not there')}, now {after.get(n, 'not there')}"
+        for n in names
+        if "a directory" not in (before.get(n), after.get(n))
+    ]
+
+
+def wait(seconds: float) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.01)
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    for _ in wait(seconds):
+        if true():
+            return
