@@ -111,7 +111,9 @@ def _to_trash(store: Store, copy: dict[str, Any], work: Work) -> Step:
     have done the work and the instrument has used the name again.
     """
     found = step_for(copy)
-    seen, sidecar = _look(store, copy["path"]), _look(store, copy["path"] + SUFFIX)
+    seen = _look(store, copy["path"])
+    # Only a package has a sidecar; a frame's name may be as long as a name can be.
+    sidecar = _look(store, copy["path"] + SUFFIX) if copy["is_package"] else NOTHING
     try:
         changed = _changed(seen, copy)
         writing = not changed and store.has_writer(copy["path"])
