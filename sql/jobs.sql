@@ -39,12 +39,17 @@ ON CONFLICT (kind, subject) DO NOTHING
 RETURNING subject;
 
 -- name: claim
+-- The commit of a claim does not wait for the disk. A claim that a crash of the server forgets is a job
+-- that is ready again, and its worker finds no row at its fence. Whatever waits for the disk later writes
+-- this first: the fence before a publish or an unlink, and the finish. So nothing is done to a file's name
+-- under a claim that could be forgotten.
 WITH head AS MATERIALIZED (
   SELECT id, due AS was_due FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND needs = %(needs)s
-  ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED)
+  ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED),
+lightly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE job j SET state = 'running', claim = gen_random_uuid(), claimed_by = %(me)s, attempts = attempts + 1,
   due = clock_timestamp() + %(lease)s, done = NULL, done_of = NULL
-FROM head WHERE j.id = head.id
+FROM head, lightly WHERE j.id = head.id
 RETURNING j.id, j.kind, j.subject, j.place, j.needs, j.priority, j.attempts, j.max_attempts, j.claim, clock_timestamp() AS claimed_at, head.was_due;
 
 -- name: claim_above
@@ -52,17 +57,12 @@ RETURNING j.id, j.kind, j.subject, j.place, j.needs, j.priority, j.attempts, j.m
 WITH head AS MATERIALIZED (
   SELECT id, due AS was_due FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND needs = %(needs)s
     AND (priority, due, id) >= (%(floor_priority)s::smallint, %(floor_due)s::timestamptz, %(floor_id)s::bigint)
-  ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED)
+  ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED),
+lightly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE job j SET state = 'running', claim = gen_random_uuid(), claimed_by = %(me)s, attempts = attempts + 1,
   due = clock_timestamp() + %(lease)s, done = NULL, done_of = NULL
-FROM head WHERE j.id = head.id
+FROM head, lightly WHERE j.id = head.id
 RETURNING j.id, j.kind, j.subject, j.place, j.needs, j.priority, j.attempts, j.max_attempts, j.claim, clock_timestamp() AS claimed_at, head.was_due;
-
--- name: claim_lightly
--- A claim that a crash of the server forgets is a job that is ready again, and its worker finds no row
--- at its fence. Whatever waits for the disk later writes this first: the fence before a publish or an
--- unlink, and the finish. So nothing is done to a file's name under a claim that could be forgotten.
-SET LOCAL synchronous_commit = off;
 
 -- name: lanes
 -- The lanes with ready work, most urgent first: a loose walk over the index.

@@ -174,7 +174,7 @@ class Loop:
         free = [place for place in self.desk.own if self.workshop.is_free(place)]
         if not free:
             return
-        for job in self.db.run(lambda tx: self._claim_for(tx, free)):
+        for job in self.db.singly(lambda tx: self._claim_for(tx, free)):
             duty = JobDuty(job, daemon, self.desk)
             arguments = (job, self.desk.settings)
             self.workshop.give(job.place, duty, daemon.do, arguments, self.desk)

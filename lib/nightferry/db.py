@@ -116,6 +116,7 @@ class Database:
         self.engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._connect, poolclass=QueuePool, pool_size=2
         )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def dsn(self) -> str:
@@ -158,9 +159,13 @@ class Database:
         Raises:
             DatabaseAway: the server did not answer, or the connection broke.
         """
+        with self._answering(), self.engine.begin() as connection:
+            yield Tx(connection)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield Tx(connection)
+            yield
         except sa.exc.DBAPIError as error:
             if is_away(error):
                 raise DatabaseAway(f"the database does not answer: {first_line(error)}") from error
@@ -191,6 +196,16 @@ class Database:
             with attempt, self.begin() as tx:
                 return work(tx)
         raise AssertionError("unreachable: tenacity re-raises")
+
+    def singly(self, work: Callable[[Tx], T]) -> T:
+        """``work`` with each of its statements a transaction of its own: one way to the server and
+        back each, and what was done before one that fails stays done.
+
+        Raises:
+            DatabaseAway: as :meth:`begin`.
+        """
+        with self._answering(), self._autocommit.connect() as connection:
+            return work(Tx(connection))
 
     def close(self) -> None:
         self.engine.dispose()

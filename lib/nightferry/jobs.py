@@ -89,20 +89,28 @@ def enqueue(tx: Tx, kind: str, work: Sequence[Wanted]) -> int:
 
 
 class Claimer:
-    """Claims from one kind's lanes, and remembers for a second how far each lane is claimed."""
+    """Claims from one kind's lanes. For a second it remembers which lanes have work, until one has
+    no more, and how far each is claimed."""
 
     def __init__(self, kind: str, me: str, lease: timedelta = LEASE) -> None:
         self.kind, self.me, self.lease = kind, me, lease
         self._floors: dict[tuple[str, str], tuple[float, int, datetime, int]] = {}
+        self._lanes: dict[tuple[str, ...], tuple[float, list[tuple[str, str]]]] = {}
 
     def lanes(self, tx: Tx, places: Sequence[str]) -> list[tuple[str, str]]:
         """(place, needs) with ready work here and a closed breaker, most urgent first."""
+        now, asked = time.monotonic(), tuple(places)
+        known = self._lanes.get(asked)
+        if known and now - known[0] < FLOOR_SECONDS:
+            return known[1]
         rows = tx.run("jobs.lanes", kind=self.kind, places=list(places))
-        return [(r.place, r.needs) for r in rows]
+        found = [(r.place, r.needs) for r in rows]
+        self._lanes = {asked: (now, found)} if found else {}
+        return found
 
     def claim(self, tx: Tx, place: str, needs: str, n: int = 1) -> list[Job]:
-        """Up to ``n`` jobs of one lane, most urgent first. Commit it by itself: the commit does not
-        wait for the disk."""
+        """Up to ``n`` jobs of one lane, most urgent first. It is a transaction by itself
+        (``Database.singly``), whose commit does not wait for the disk."""
         values = {
             "kind": self.kind, "place": place, "needs": needs, "n": n, "me": self.me,
             "lease": self.lease,
@@ -119,9 +127,10 @@ class Claimer:
         else:
             rows = tx.run("jobs.claim", **values)
             floor = None
+        if len(rows) < n:  # another lane may have work
+            self._lanes.clear()
         rows.sort(key=lambda r: (r.priority, r.was_due, r.id))
         if rows:
-            tx.run("jobs.claim_lightly")
             last = rows[-1]
             began = floor[0] if floor else now
             self._floors[place, needs] = (began, last.priority, last.was_due, last.id)

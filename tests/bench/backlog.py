@@ -107,18 +107,20 @@ class Backlog:
     # --- ours
 
     def _one(self) -> None:
-        claimed = self.database.run(lambda tx: self.claimer.claim(tx, *self.lane))
+        claimed = self.database.singly(lambda tx: self.claimer.claim(tx, *self.lane))
         self.database.run(lambda tx: jobs.finish(tx, claimed))
 
     def _hundred(self) -> None:
-        claimed = self.database.run(lambda tx: self.claimer.claim(tx, *self.lane, n=100))
+        claimed = self.database.singly(lambda tx: self.claimer.claim(tx, *self.lane, n=100))
         self.database.run(lambda tx: jobs.finish(tx, claimed))
 
     def _idle(self) -> None:
-        self.database.run(lambda tx: self.claimer.lanes(tx, ["nowhere"]))
+        self.database.singly(lambda tx: self.claimer.lanes(tx, ["nowhere"]))
 
     def _lanes(self) -> None:
-        self.database.run(lambda tx: self.claimer.lanes(tx, ["place0", "place1"]))
+        # a new one each time: a claimer remembers lanes for a second
+        claimer = jobs.Claimer(KIND, "ours")
+        self.database.singly(lambda tx: claimer.lanes(tx, ["place0", "place1"]))
 
     def _enqueue(self) -> None:
         work = [Wanted(_fresh(), "place0", "route0", 100)]
@@ -151,7 +153,6 @@ class Backlog:
             )
         else:
             rows, began = self._send("claim", **lane), now
-        self._send("claim_lightly")
         self.bare.commit()
         last = max((r[5], r[10], r[0]) for r in rows)
         self._floors[self.lane] = (began, *last)

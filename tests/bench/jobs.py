@@ -92,7 +92,7 @@ def _ours_singly(dsn: str, gate: Any) -> None:
         lanes = claimer.lanes(tx, ["here"])
         return claimer.claim(tx, *lanes[0]) if lanes else []
 
-    while claimed := database.run(claim):
+    while claimed := database.singly(claim):
         for job in claimed:
             database.run(lambda tx, job=job: _finish(tx, job))  # type: ignore[misc]
 
@@ -104,8 +104,8 @@ def _finish(tx: Tx, job: jobs.Job) -> None:
 
 def _ours_by_100(dsn: str, gate: Any) -> None:
     database, claimer = _ready(dsn, gate)
-    while claimed := database.run(lambda tx: claimer.claim(tx, "here", "here", 100)):
-        database.run(lambda tx, claimed=claimed: jobs.finish(tx, claimed))  # type: ignore[misc]
+    while claimed := database.singly(lambda tx: claimer.claim(tx, "here", "here", 100)):
+        database.singly(lambda tx, claimed=claimed: jobs.finish(tx, claimed))  # type: ignore[misc]
 
 
 def _ready(dsn: str, gate: Any) -> tuple[Database, jobs.Claimer]:

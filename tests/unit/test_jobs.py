@@ -106,6 +106,46 @@ def test_a_job_that_becomes_more_urgent_below_the_floor_is_claimed_within_a_seco
     wait_until(urgent_came, 5, "the urgent job")
 
 
+def test_a_lane_that_is_dry_makes_way_for_the_others_at_once(queue: Queue) -> None:
+    claimer = Claimer("archive", "me", SOON)
+    queue.enqueue("1@a")
+    queue.enqueue("2@b", needs="b")
+    claimed: list[str] = []
+    for _ in range(3):
+        first = queue.db.singly(lambda tx: claimer.lanes(tx, ["a"]))[0]
+        got = queue.db.singly(lambda tx, lane=first: claimer.claim(tx, *lane))  # type: ignore[misc]
+        claimed += [j.subject for j in got]
+    assert claimed == ["1@a", "2@b"]
+
+
+def test_an_urgent_lane_overtakes_a_long_one_within_a_second_or_two(queue: Queue) -> None:
+    claimer = Claimer("archive", "me", SOON)
+    queue.enqueue("1@a", "2@a")
+    assert queue.db.singly(lambda tx: claimer.lanes(tx, ["a"])) == [("a", "a")]
+    queue.enqueue("3@b", needs="b", priority=1)
+    wait_until(
+        lambda: queue.db.singly(lambda tx: claimer.lanes(tx, ["a"]))[0] == ("a", "b"),
+        5,
+        "the urgent lane",
+    )
+
+
+def test_a_claim_is_committed_by_itself_though_what_follows_it_fails(queue: Queue) -> None:
+    queue.enqueue("1@a")
+
+    def claim_and_fail(tx: Tx) -> None:
+        Claimer("archive", "me", SOON).claim(tx, "a", "a")
+        tx.execute("SELECT 1 / 0")
+
+    with pytest.raises(Exception, match="division by zero"):
+        queue.db.singly(claim_and_fail)
+    assert queue.jobs() == [("1@a", "running", 1)]
+    with queue.db.begin() as tx:  # and the next transaction is a whole one again
+        tx.execute("DELETE FROM job")
+        tx.connection.rollback()
+    assert queue.jobs() == [("1@a", "running", 1)]
+
+
 def test_enqueueing_again_only_makes_a_job_more_urgent(queue: Queue) -> None:
     assert queue.enqueue("1@a") == 1
     for priority in (200, 50, 70):
