@@ -1,59 +1,54 @@
 """Ingest of 2,000 frames of 140 KB with 130 cards: next to a loop that only reads headers and hashes.
 
-``nightferry-ingest --once`` on a source that is full and a ledger that is empty: from its first claim
-(the lease on the source) to the end of its last commit (the lease given back), so that its worker's
-start, the sweep, the settling and a second sweep are counted, and only the start of the daemon itself
-is not. It reads in one process, and so does the loop.
+``nightferry-ingest`` runs and watches its source, as it does all night. Then 2,000 frames are there
+at once: four folders are moved in. From that moment to the commit of the last row. It reads in one
+process, and so does the loop.
 """
 
 import hashlib
 import io
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-import psycopg
 from astropy.io import fits
 
 from tests.bench.chain import chain
-from tests.bench.frames import write_frames
-from tests.bench.ground import Ground
+from tests.bench.frames import frame_of, write_frames
+from tests.bench.ground import Ground, until
 from tests.bench.lines import Line, Result, in_turns
 
-CLOCK = """
-CREATE TABLE bench_clock (what text, at timestamptz);
-CREATE FUNCTION bench_clock() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF coalesce(NEW.kind, OLD.kind) = 'ingest' THEN INSERT INTO bench_clock VALUES (TG_OP, clock_timestamp()); END IF;
-  RETURN coalesce(NEW, OLD);
-END $$;
-CREATE TRIGGER bench_clock AFTER INSERT OR DELETE ON lease FOR EACH ROW EXECUTE FUNCTION bench_clock();
-"""
-EMPTY = "TRUNCATE bench_clock, raw_data_file, source_directory, event CASCADE"
-TOOK = """SELECT extract(epoch FROM max(at) FILTER (WHERE what = 'DELETE') - min(at) FILTER (WHERE what = 'INSERT'))::float8,
- (SELECT count(*) FROM raw_data_file) FROM bench_clock"""
+ROWS = """SELECT count(*) AS files, extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8 AS last
+ FROM raw_data_file WHERE starts_with(path, %(under)s)"""
 
 
 def measure(ground: Ground) -> Iterator[Result]:
     count = 500 if ground.quick else 2000
     line = Line(
-        "ingest", f"nightferry-ingest --once, {count} frames, from its claim to its last commit",
+        "ingest", f"nightferry-ingest, {count} frames moved in, to the last row's commit",
         "astropy's header reader and SHA-256, in one process", "files/s", "at least", 0.6,
     )  # fmt: skip
-    with chain(ground) as sites, psycopg.connect(sites.sites.dsn, autocommit=True) as ledger:
+    with chain(ground) as sites:
         ground.tell(f"ingest: writing {count} frames")
-        write_frames(sites.source, count, 140_000, 130, by=500)
-        ledger.execute(CLOCK)
+        coming = sites.source.parent / "coming"
+        write_frames(coming, count, 140_000, 130, by=500)
+        (sites.source / "first.fits").write_bytes(frame_of(0, 140_000, 130))
+        sites.start("dome", "ingest")
+        until(lambda: sites.rows(ROWS, under="first")[0].files, "the first frame's row")
+        nights = iter(range(ground.runs))
 
         def ours() -> float:
-            ledger.execute(EMPTY)
-            sites.sites.once("dome", "ingest", 120)
-            row = ledger.execute(TOOK).fetchone()
-            assert row is not None
-            assert row[1] == count
-            return count / float(row[0])
+            night = f"night-{next(nights)}"
+            ready = coming.with_name(night)
+            shutil.copytree(coming, ready)
+            began = time.time()
+            ready.rename(sites.source / night)
+            until(lambda: sites.rows(ROWS, under=night)[0].files == count, "every frame's row")
+            return count / (float(sites.rows(ROWS, under=night)[0].last) - began)
 
-        yield in_turns(line, ground.runs, ground.tell, ours, lambda: count / _bare(sites.source))
+        yield in_turns(line, ground.runs, ground.tell, ours, lambda: count / _bare(coming))
 
 
 def _bare(source: Path) -> float:
