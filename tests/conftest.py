@@ -7,35 +7,21 @@ it starts in a second, and no worker waits for another to end.
 
 import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from nightferry.embedded import Embedded
 
-from tests.database import alone_on, new_database
-
-
-@contextmanager
-def _open_directory() -> Iterator[Path]:
-    # pytest's own are closed to other users: started as root, the server could not enter.
-    place = Path(tempfile.mkdtemp(prefix="nightferry-test-"))
-    place.chmod(0o711)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place)
+from tests.database import alone_on, new_database, open_directory
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
     """An empty directory that the embedded server's user can enter."""
-    with _open_directory() as directory:
+    with open_directory() as directory:
         yield directory
 
 
@@ -45,7 +31,7 @@ def server() -> Iterator[str]:
     if given := os.environ.get("NIGHTFERRY_TEST_DSN"):
         yield given
         return
-    with _open_directory() as directory, Embedded(directory, durable=False) as server:
+    with open_directory(memory=True) as directory, Embedded(directory, durable=False) as server:
         yield server.dsn
 
 

@@ -2,6 +2,7 @@
 
     bin/test              all of it, on every Python of VERSIONS that this machine has
     bin/test ARGUMENTS    pytest alone, with these arguments
+    bin/test --faults     the fault suite whole, which writes docs/promises.md; --help tells more
 
 A stage that fails does not stop the next ones; the exit status is 1 in the end. The last lines are
 pytest's own summary.
@@ -24,6 +25,8 @@ ON_EVERY_PYTHON = ("tests/unit", "tests/daemons", "-m", "not slow")
 
 
 def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["--faults"]:
+        return subprocess.call([sys.executable, "-m", "tests.faults", *arguments[1:]], cwd=ROOT)
     if arguments:
         return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT)
     ours = "{}.{}".format(*sys.version_info)

@@ -18,6 +18,16 @@ ROOTS = {
 ARCHIVES = ("archive-a", "archive-b")
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part")
 OURS = (".nightferry-location", ".nightferry")
+# What is found wrong begins with one of these.
+KINDS: Mapping[str, str] = {
+    "lost": "frames or copies lost",
+    "doubled": "doubled rows, jobs or copies",
+    "partial": "names that show partial bytes",
+    "unproven": "deletions that were not proven",
+    "left": "temporary files or trash left behind",
+    "unfinished": "not completed by itself",
+    "broke": "broke the test itself",
+}
 
 NO_TWINS = {
     "two rows of one file": """SELECT location, path, sha256 FROM raw_data_file
@@ -50,12 +60,16 @@ UNION ALL SELECT 'files in packages', count(*)::text FROM package_member
 UNION ALL SELECT location || ', ' || c.state, sum(coalesce(p.members, 1))::text FROM physical_copy c
   LEFT JOIN raw_data_package p ON p.id = c.package
   WHERE c.state IN ('arriving', 'present', 'suspect', 'deleting', 'deleted') GROUP BY location, c.state
+UNION ALL SELECT location || ', not read lately', count(*)::text FROM physical_copy c
+  WHERE c.state = 'present' AND location LIKE 'archive%' AND NOT EXISTS (SELECT FROM verification v
+    WHERE v.copy = c.id AND v.outcome = 'good' AND v.ended > now() - interval '70 days') GROUP BY location
 UNION ALL SELECT 'open bundles', count(*)::text FROM data_transfer_package WHERE closed IS NULL
 UNION ALL SELECT 'deletions ' || state, count(*)::text FROM deletion WHERE closed IS NULL GROUP BY state
 UNION ALL SELECT 'blocked ' || kind, count(*)::text FROM blocked GROUP BY kind
 UNION ALL SELECT 'in quarantine', count(*)::text FROM quarantine WHERE released IS NULL
 UNION ALL SELECT 'lost', count(*)::text FROM lost_file
-UNION ALL SELECT 'jobs ' || kind, count(*)::text FROM job GROUP BY kind
+UNION ALL SELECT 'jobs ' || kind, count(*)::text FROM job
+  WHERE subject NOT LIKE 'temporaries@%' GROUP BY kind -- a look for those is due now and then
 """
 
 
@@ -80,22 +94,22 @@ def at_any_moment(folder: Path, dsn: str, frames: Mapping[str, str]) -> list[str
                 "SELECT location, path, sha256 FROM physical_copy WHERE file IS NOT NULL")
         }  # fmt: skip
         wrong = [
-            f"{what}: {rows[:3]}"
+            f"doubled: {what}: {rows[:3]}"
             for what, query in NO_TWINS.items()
             if (rows := connection.execute(query.encode()).fetchall())
         ]
         if unproven := connection.execute(UNPROVEN.encode()).fetchall():
-            wrong.append(f"deleted unproven: {unproven}")
+            wrong.append(f"unproven: deleted, and not proven elsewhere: {unproven}")
     held = {place: set(_held(folder / root, packages)) for place, root in ROOTS.items()}
     for path, digest in frames.items():
         at_source = folder / ROOTS["dome-source"] / path
         if at_source.is_file():
             if sum_of(at_source) != digest:
-                wrong.append(f"{path}: changed at the source")
+                wrong.append(f"lost: {path}: changed at the source")
         elif not (_in_trash(folder / ROOTS["dome-source"], digest)) and not all(
             digest in held[archive] for archive in ARCHIVES
         ):
-            wrong.append(f"{path}: not at the source, and not in both archives")
+            wrong.append(f"lost: {path}: not at the source, and not in both archives")
     for place, root in ROOTS.items():
         if place != "dome-source":
             wrong += _partial(place, folder / root, packages, loose)
@@ -113,15 +127,17 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
             there = folder / ROOTS[place] / path
             if state == "present":
                 if not there.is_file():
-                    wrong.append(f"{place}:{path}: present in the ledger, and not there")
+                    wrong.append(f"lost: {place}:{path}: present in the ledger, and not there")
                 elif (there.stat().st_size, sum_of(there)) != (size, digest):
-                    wrong.append(f"{place}:{path}: present in the ledger, with other bytes")
+                    wrong.append(
+                        f"partial: {place}:{path}: present in the ledger, with other bytes"
+                    )
     for place, root in ROOTS.items():
         for path in _files(folder / root):
             if TEMPORARY.fullmatch(path.name):
-                wrong.append(f"{place}: a temporary file is left: {path.name}")
+                wrong.append(f"left: {place}: a temporary file: {path.name}")
         trash = folder / root / ".nightferry"
-        wrong += [f"{place}: left in the trash: {p}" for p in trash.rglob("*") if p.is_file()]
+        wrong += [f"left: {place}: in the trash: {p}" for p in trash.rglob("*") if p.is_file()]
     return wrong
 
 
@@ -136,15 +152,15 @@ def _partial(
         if name.endswith(".sha256"):
             digest = packages.get(name.removesuffix(".sha256"), "")
             if f"{digest}  {Path(name).name.removesuffix('.sha256')}\n" not in path.read_text():
-                yield f"{place}: {name} does not name its package's bytes"
+                yield f"partial: {place}: {name} does not name its package's bytes"
         elif name in packages:
             if sum_of(path) != packages[name]:
-                yield f"{place}: {name} is not whole"
+                yield f"partial: {place}: {name} is not whole"
         elif (place, name) in loose:
             if sum_of(path) != loose[place, name]:
-                yield f"{place}: {name} is not whole"
+                yield f"partial: {place}: {name} is not whole"
         elif not name.startswith("old/"):  # what lay there before us, and is not adopted yet
-            yield f"{place}: {name} is known to nobody"
+            yield f"partial: {place}: {name} is known to nobody"
 
 
 def _held(root: Path, packages: Mapping[str, str]) -> Iterator[str]:

@@ -78,11 +78,19 @@ class Scene:
 class Scenery:
     """All scenes on one server, below one folder; each is prepared when it is first asked for."""
 
-    def __init__(self, server: str, template: str, folder: Path, stage: Stage) -> None:
+    def __init__(
+        self,
+        server: str,
+        template: str,
+        folder: Path,
+        stage: Stage,
+        made: dict[str, Place] | None = None,
+    ) -> None:
+        """``made``: states that another has prepared on the same server."""
         self.server, self.template, self.folder, self.stage = server, template, folder, stage
         self.frames = dict(_frames())
         self.sums = {name: sha256(content).hexdigest() for name, content in self.frames.items()}
-        self._made: dict[str, Place] = {}
+        self.made: dict[str, Place] = {} if made is None else made
         self._count = 0
 
     def copy(self, scene: Scene) -> "Copy":
@@ -90,7 +98,7 @@ class Scenery:
 
     def state(self, step: "Step") -> Place:
         """The state after ``step``, prepared from the state before it."""
-        if step.name not in self._made:
+        if step.name not in self.made:
             name = f"scene_{step.name.replace(' ', '_')}"
             if step.after is None:
                 place = self.new(name, self.template, None)
@@ -102,8 +110,8 @@ class Scenery:
             else:
                 place = self.clone(name, self.state(step.after))
             step.make(self, place)
-            self._made[step.name] = place
-        return self._made[step.name]
+            self.made[step.name] = place
+        return self.made[step.name]
 
     def clone(self, name: str, state: Place) -> Place:
         place = self.new(name, urlsplit(state.dsn).path[1:], state.folder)

@@ -6,14 +6,12 @@ A seeded handful of the points of two kinds of work. strace lists the points and
 import os
 import random
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.course import Course
 from tests.faults.faults import KILL
-from tests.faults.scenes import SCENES, scenery
+from tests.faults.scenes import SCENES
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,15 +19,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may trace what it did not start"),
 ]
 SAMPLE = 4
-
-
-@pytest.fixture(scope="module")
-def course(
-    server: str, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Course]:
-    folder: Path = tmp_path_factory.mktemp("faults")
-    with scenery(server, template, folder) as made:
-        yield Course(made)
 
 
 @pytest.mark.parametrize("name", ["archive", "verify what arrives"])

@@ -150,7 +150,8 @@ def inject(point: Point, what: str, place: Place) -> list[str]:
     path = ["-P", point.filter.replace(FOLDER, str(place.folder))] if point.filter else []
     fault = f"inject={point.call}:{what}:when={point.when}"
     # What a socket was asked is known only to who saw it asked.
-    seen = point.call if path else ",".join((*SOCKETS, "read", "write"))
+    asked = () if path else (*SOCKETS, "read", "write")
+    seen = ",".join(dict.fromkeys((point.call, *asked)))
     return ["-e", f"trace={seen}", *path, "-e", fault]
 
 

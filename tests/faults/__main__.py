@@ -1,0 +1,49 @@
+"""The command bin/test --faults: the fault suite whole, and docs/promises.md of what came out.
+
+Narrowed by an option it runs those faults alone, and writes no page.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from tests.faults import campaign, promises, results
+from tests.faults.tracing import Point
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTEST = ("-m", "pytest", "-n", "2", "--no-header", "tests/faults", "-m", "slow or not slow")
+
+
+@click.command()
+@click.option("--points", default="", help="only faults whose name holds this: a scene, a call …")
+@click.option("--sample", type=click.IntRange(1), help="only so many of them, always the same")
+@click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="go on with the run whose folder this is")  # fmt: skip
+def faults(points: str, sample: int | None, resume: Path | None) -> None:
+    """Runs every fault at every point, then the other families, and writes docs/promises.md."""
+    folder = resume or Path(tempfile.mkdtemp(prefix="nightferry-faults-"))
+    os.environ[results.FOLDER] = str(folder)
+    campaign.tell(f"results are kept in {folder}", stays=True)
+    began = time.monotonic()
+    found: list[Point] = []
+    with campaign.prepared(found) as prepared:
+        campaign.run(campaign.faults(found, points, sample), prepared, folder)
+    good = not any(r["wrong"] for r in results.read(folder, "fault"))
+    whole = not points and sample is None
+    if whole:
+        good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0
+    results.keep("time", seconds=round(time.monotonic() - began))
+    page = promises.page(folder)
+    if whole:
+        (ROOT / "docs" / "promises.md").write_text(page)
+    click.echo(page)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    faults()

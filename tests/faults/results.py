@@ -1,0 +1,42 @@
+"""The results of one run: lines of JSON in the folder that NIGHTFERRY_FAULTS_RUN names.
+
+Several processes write at once: a line is one write to a file that is only appended to.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = "NIGHTFERRY_FAULTS_RUN"
+NAME = "results.jsonl"
+
+
+def wanted() -> bool:
+    return bool(os.environ.get(FOLDER))
+
+
+def keep(what: str, **values: Any) -> None:
+    """Appends one result of the kind ``what``; nothing where no run wants it."""
+    if not wanted():
+        return
+    line = json.dumps({"what": what} | values) + "\n"
+    file = os.open(path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def path() -> Path:
+    return Path(os.environ[FOLDER]) / NAME
+
+
+def read(folder: Path, what: str) -> Iterator[dict[str, Any]]:
+    """The results of one kind, in the order in which they came."""
+    file = folder / NAME
+    for line in file.read_text().splitlines() if file.exists() else []:
+        result = json.loads(line)
+        if result.pop("what") == what:
+            yield result
