@@ -21,7 +21,6 @@ ARCHIVES = ("archive-a", "archive-b")
 MEMBERS = """SELECT f.sha256 FROM raw_data_file f JOIN package_member m ON m.file = f.id
  JOIN raw_data_package p ON p.id = m.package WHERE p.name = %s"""
 READS = "read,pread64,readv,preadv,preadv2"
-GONE = Step("gone", scenes.TRASHED, scenes._runs(("dome", "reap"), ("center", "reap")))
 
 
 def corrupt(night: Night, location: str) -> tuple[object, ...]:
@@ -179,7 +178,7 @@ def test_one_of_two_archives_that_rots_stops_a_deletion_until_it_is_repaired(
 
 
 def test_the_last_but_one_copy_that_rots_is_replaced_from_the_last(course: Course) -> None:
-    with night(course, GONE) as here:
+    with night(course, scenes.GONE) as here:
         assert not here.packages("dome-buffer") + here.packages("center-buffer")
         good = here.sums(("archive-b",))
         bad = rot(here.package("archive-a"))
@@ -194,7 +193,7 @@ def test_a_bad_or_missing_sidecar_is_made_again_from_the_ledger_and_its_package_
     course: Course,
 ) -> None:
     """Else bad sidecars alone, at each archive, could leave no copy that anybody may read from."""
-    with night(course, GONE) as here:
+    with night(course, scenes.GONE) as here:
         bad, missing = (p.with_name(p.name + ".sha256") for p in map(here.package, ARCHIVES))
         good = bad.read_bytes()
         rot(bad)
@@ -248,7 +247,7 @@ def test_a_copy_that_cannot_be_read_is_in_doubt_and_not_corrupt(course: Course) 
 
 STATES = (
     scenes.PACKED, scenes.AT_BUFFER, scenes.ACROSS, scenes.AT_CENTER, scenes.IN_ARCHIVES,
-    scenes.ARCHIVED, GONE,
+    scenes.ARCHIVED, scenes.GONE,
 )  # fmt: skip
 FLIPS = 60
 
