@@ -15,8 +15,9 @@ SELECT digest FROM source_directory d WHERE location = %(location)s AND path = %
 
 -- name: known
 -- A file in doubt has a size that none has: it is read again if it is there, and missed if it is not.
+-- One that rotted is known as it is, and read again when somebody has brought it back.
 SELECT f.path, CASE WHEN c.state = 'suspect' THEN -1 ELSE f.size END, f.mtime_ns, f.ctime_ns, f.inode
-FROM raw_data_file f JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state IN ('present', 'suspect', 'deleting')
+FROM raw_data_file f JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state IN ('present', 'suspect', 'corrupt', 'deleting')
 WHERE f.location = %(location)s AND f.replaced_by IS NULL AND f.directory = %(directory)s
   AND (%(paths)s::text[] IS NULL OR f.path = ANY(%(paths)s))
 UNION ALL
@@ -30,10 +31,10 @@ FROM quarantine q WHERE q.location = %(location)s AND q.evidence ? 'signature'
 -- name: directories
 SELECT DISTINCT f.directory FROM raw_data_file f WHERE f.location = %(location)s AND f.replaced_by IS NULL
   AND (%(under)s = '' OR f.directory = %(under)s OR starts_with(f.directory, %(under)s || '/'))
-  AND EXISTS (SELECT FROM physical_copy c WHERE c.file = f.id AND c.location = f.location AND c.state IN ('present', 'suspect'));
+  AND EXISTS (SELECT FROM physical_copy c WHERE c.file = f.id AND c.location = f.location AND c.state IN ('present', 'suspect', 'corrupt'));
 
 -- name: current
-SELECT f.id, f.path, f.ordinal, f.sha256, f.instrument, f.exposure_start,
+SELECT f.id, f.path, f.ordinal, f.sha256, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.instrument, f.exposure_start,
        (SELECT c.state::text FROM physical_copy c WHERE c.file = f.id AND c.location = f.location ORDER BY c.id DESC LIMIT 1) AS copy_state
 FROM raw_data_file f WHERE f.location = %(location)s AND f.replaced_by IS NULL AND f.path = ANY(%(paths)s)
 FOR NO KEY UPDATE OF f;
@@ -68,7 +69,13 @@ SELECT f.id, f.location, f.path, 'present', f.sha256, f.size FROM raw_data_file 
 ON CONFLICT DO NOTHING;
 
 -- name: copy_missing
-UPDATE physical_copy SET state = 'missing' WHERE file = ANY(%(files)s) AND location = %(location)s AND state IN ('present', 'suspect');
+UPDATE physical_copy SET state = 'missing' WHERE file = ANY(%(files)s) AND location = %(location)s AND state IN ('present', 'suspect', 'corrupt');
+
+-- name: copy_rotten
+UPDATE physical_copy SET state = 'corrupt' WHERE file = %(file)s AND location = %(location)s AND state IN ('present', 'suspect');
+
+-- name: captured
+SELECT is_captured(%(file)s) AS captured;
 
 -- name: lost
 INSERT INTO lost_file (file, how) SELECT f.id, %(how)s FROM raw_data_file f
@@ -109,7 +116,7 @@ SELECT DISTINCT q.path FROM quarantine q WHERE q.location = %(location)s AND q.r
   AND NOT EXISTS (SELECT FROM raw_data_file f WHERE f.location = q.location AND f.path = q.path AND f.registered >= q.found);
 
 -- name: present_at
-SELECT f.id AS file, f.path FROM raw_data_file f JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state IN ('present', 'suspect')
+SELECT f.id AS file, f.path FROM raw_data_file f JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state IN ('present', 'suspect', 'corrupt')
 WHERE f.location = %(location)s AND f.replaced_by IS NULL AND f.path = ANY(%(paths)s) ORDER BY f.id;
 
 -- name: count_present

@@ -39,6 +39,12 @@ WHERE id = %(copy)s AND state IN ('arriving', 'present', 'suspect') AND state <>
 -- Its bad bytes lie in another place now.
 UPDATE physical_copy SET path = %(path)s WHERE location = %(location)s AND path = %(was)s AND state = 'corrupt' RETURNING id;
 
+-- name: sidecar
+-- A sidecar is no copy: that its bytes were bad is told in the history, with its copy and path.
+INSERT INTO event (what, subject, location, detail)
+SELECT 'sidecar corrupt', coalesce(c.package, c.file), c.location, jsonb_build_object('copy', c.id, 'path', c.path || '.sha256', 'message', %(detail)s::text)
+FROM physical_copy c WHERE c.id = %(copy)s;
+
 -- name: quarantine
 INSERT INTO quarantine (location, path, reason, advice, evidence) VALUES (%(location)s, %(path)s, %(reason)s, %(advice)s, %(evidence)s)
 ON CONFLICT DO NOTHING;

@@ -71,9 +71,11 @@ def record(tx: Tx, job: Job, made: Made) -> Iterator[tuple[str, Wanted]]:
 
 def refuse(tx: Tx, job: Job, error: GiveUp) -> bool:
     """A member changed: if the package has no bytes yet, its files are grouped anew without it."""
-    if not isinstance(error, MemberChanged) or job.facts["sha256"] is not None:
+    if not isinstance(error, MemberChanged):
         return False
     tx.run("package.doubt_member", id=job.about, path=error.path)
+    if job.facts["sha256"] is not None:
+        return False
     tx.run("package.dissolve", id=job.about, why=str(error))
     return True
 

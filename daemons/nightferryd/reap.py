@@ -23,6 +23,7 @@ from nightferry.packaging.sidecar import SUFFIX
 from nightferry.stores.base import Store, Stored
 
 NOTHING = Stored("", -1, 0)  # what is seen where no file is
+TOUCHED = "something of it was changed since it was last read"
 AT_ONCE = 200  # copies between two commits
 
 
@@ -35,7 +36,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """What happened to one copy: the stage that was found, the stage it is at, and why."""
+    """What happened to one copy: the stage that was found, the stage it is at, and why. A state is
+    given to it once: what was found bad in the trash stays so when it is put back."""
 
     copy: str
     was: str
@@ -136,7 +138,7 @@ def _to_trash(store: Store, copy: dict[str, Any], work: Work) -> Step:
             _sidecar(store.trash, copy["path"] + SUFFIX, copy["copy"], sidecar)
     except FileNotFoundError:
         return found("kept", detail="it is not there", state="missing")
-    return found("trashed", trash=trash)
+    return found("trashed", trash=trash, detail=TOUCHED if _touched(seen, copy) else "")
 
 
 def _has_room(store: Store, copy: dict[str, Any]) -> str:
@@ -167,14 +169,25 @@ def _changed(there: Stored, copy: dict[str, Any]) -> str:
     return ""
 
 
+def _touched(there: Stored, copy: dict[str, Any]) -> bool:
+    """Perhaps written, by somebody who set the time back."""
+    return there.ctime_ns is not None and copy["ctime_ns"] not in (None, there.ctime_ns)
+
+
 def _hash(store: Store, copy: dict[str, Any], work: Work) -> Step:
     found = step_for(copy)
     try:
         reading = store.read_back(copy["trash"], lambda _: work.progress(work.done))
-    except (FileNotFoundError, Unreadable) as error:
+    except FileNotFoundError as error:
         return found("recalled", detail=f"it could not be read in the trash: {error}")
+    except Unreadable as error:
+        detail = f"it could not be read in the trash: {error}"
+        return found("recalled", detail=detail, state="suspect")
     if reading.sha256 != copy["sha256"]:
-        return found("recalled", detail=f"in the trash it has the SHA-256 {reading.sha256}")
+        # Written by somebody? Then the next sweep registers it. Else it rotted.
+        written = copy["detail"] == TOUCHED or _changed(store.stat(copy["trash"]), copy)
+        detail = f"in the trash it has the SHA-256 {reading.sha256}"
+        return found("recalled", detail=detail, state="" if written else "corrupt")
     return found("hashed")
 
 

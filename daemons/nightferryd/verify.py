@@ -1,13 +1,15 @@
 """nightferry-verify -- read a copy in full, at its own place, and say what was seen.
 
 Claims    'verify' jobs, one per copy; reading old copies again gives way to all other work
-Writes    a verification; publishes an arriving copy that agrees; marks one that does not
+Writes    a verification; publishes an arriving copy that agrees; marks one that does not; makes a
+          sidecar again that does not say what the ledger says
 Settings  verify: in etc/nightferry.yaml
 Killed    at any moment: safe. Publishing can be done twice, and a name is given only to bytes that
           were read back and agreed.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,8 +20,9 @@ from nightferry.child import Work
 from nightferry.courtesy import Pace, last_in_the_queue
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx, json
-from nightferry.errors import GaveWay, Occupied, Unreadable
+from nightferry.errors import GaveWay, GiveUp, Occupied, Retry, Unreadable
 from nightferry.jobs import Job, Wanted
+from nightferry.log import tell
 from nightferry.packaging.sidecar import SUFFIX, Sidecar, render
 from nightferry.stores.base import Store
 from nightferry.yamlfile import Size
@@ -50,6 +53,7 @@ class Seen:
     how: str = "cache"
     detail: str = ""
     set_aside: tuple[tuple[str, str], ...] = ()  # (path before, path now) of bad bytes in the way
+    sidecar: str = ""  # what was wrong with it: it is no part of what was read
 
     def but(self, state: str, detail: str) -> "Seen":
         """Read to the end, and other bytes than the ledger's."""
@@ -108,8 +112,8 @@ def verify(job: Job, settings: Settings, work: Work) -> Seen:
         )
     if arriving:
         return _publish(job, store, work, where, sidecar, seen)
-    trouble = _sidecar_trouble(store, facts["path"], sidecar)
-    return seen.but("corrupt", trouble) if trouble else seen
+    trouble = _mended(job, store, work, sidecar) if sidecar is not None else ""
+    return replace(seen, sidecar=trouble, detail=trouble)
 
 
 def _giving_way(job: Job, settings: Settings, work: Work) -> Callable[[int], None]:
@@ -181,18 +185,28 @@ def _publish_sidecar(store: Store, final: str, sidecar: Sidecar) -> None:
     store.publish(out.path, final + SUFFIX, hashlib.sha256(text).hexdigest())
 
 
-def _sidecar_trouble(store: Store, path: str, sidecar: Sidecar | None) -> str:
-    if sidecar is None:
-        return ""
+def _mended(job: Job, store: Store, work: Work, sidecar: Sidecar) -> str:
+    """What was wrong with the sidecar beside a good package, and what was done; '' = nothing.
+
+    It says nothing that the ledger does not know, so it is made again, from there. The package
+    stays what it is: else bad sidecars alone could make every copy of it unusable.
+    """
+    path = job.facts["path"] + SUFFIX  # type: ignore[operator]
     try:
-        text = b"".join(store.read(path + SUFFIX))
+        there = store.stat(path)
+        if b"".join(store.read(path)) == render(sidecar).encode():
+            return ""
+        trouble = f"{path} did not say what the ledger says"
     except FileNotFoundError:
-        return f"{path}{SUFFIX} is not there"
-    return (
-        ""
-        if text == render(sidecar).encode()
-        else f"{path}{SUFFIX} does not say what the ledger says"
-    )
+        there, trouble = None, f"{path} was not there"
+    work.check()
+    try:
+        if there is not None:
+            trouble += f"; it lies at {store.set_aside(path, str(job.claim), there)}"
+        _publish_sidecar(store, job.facts["path"], sidecar)  # type: ignore[arg-type]
+    except (Retry, GiveUp, Occupied, FileNotFoundError) as error:
+        return f"{trouble}; it could not be made again: {error}"
+    return f"{trouble}; it was made again"
 
 
 def record(tx: Tx, job: Job, seen: Seen) -> Iterator[tuple[str, Wanted]]:
@@ -220,6 +234,9 @@ def record(tx: Tx, job: Job, seen: Seen) -> Iterator[tuple[str, Wanted]]:
             evidence=json({"message": seen.detail}),
         )
         return
+    if seen.sidecar:
+        tx.run("verify.sidecar", copy=job.about, detail=seen.sidecar)
+        tell(logging.WARNING, f"{job.location}: {seen.sidecar}", file=facts["path"] + SUFFIX)
     tx.run("verify.set_state", copy=job.about, state=seen.state)
     for row in tx.run("verify.follow", copy=job.about) if seen.state != facts["state"] else ():
         yield row.kind, Wanted(row.subject, row.place, row.needs, row.priority)

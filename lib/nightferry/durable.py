@@ -198,9 +198,13 @@ class Root(Place):
         """
         return self._keep(path, _kept(TRASH, path, token), seen)
 
-    def set_aside(self, path: str, token: str) -> str:
-        """Rename ``path`` to where a person will look at it; nothing erases what lies there."""
-        return self._keep(path, _kept(SET_ASIDE, path, token))
+    def set_aside(self, path: str, token: str, seen: Seen | None = None) -> str:
+        """Rename ``path`` to where a person will look at it; nothing erases what lies there.
+
+        Raises:
+            FileNotFoundError, GiveUp, Retry: as :meth:`trash`.
+        """
+        return self._keep(path, _kept(SET_ASIDE, path, token), seen)
 
     def _keep(self, path: str, entry: str, seen: Seen | None = None) -> str:
         with writing(self.location, path):

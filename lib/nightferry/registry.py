@@ -31,6 +31,17 @@ class New:
     ordinal: int = 1
     relation: str = "first"
     replaces: Row | None = None
+    rotten: bool = False  # nobody wrote it: what it replaces has become this
+
+    @property
+    def defects(self) -> list[str]:
+        told = [*self.captured.facts.defects, *self.captured.meaning.exposure.defects]
+        if self.rotten and self.replaces is not None:
+            told.append(
+                "its bytes changed and its times did not: it was registered with the SHA-256 "
+                f"{self.replaces.sha256}"
+            )
+        return told
 
 
 def register(tx: Tx, location: str, batch: Sequence[Captured]) -> list[UUID]:
@@ -39,6 +50,10 @@ def register(tx: Tx, location: str, batch: Sequence[Captured]) -> list[UUID]:
     Known bytes under a known path only have their tuple updated. Other bytes are another version if
     instrument and exposure start are the same and known, else another exposure under a used name.
     What they replaced is lost if it was not captured.
+
+    Other bytes under the very same times were written by nobody: the file rotted, and its copy is
+    corrupt. What was captured in time is safe, and the bad bytes are nobody's; of what was not they
+    are all that is left, and another version.
     """
     last = {c.path: c for c in batch}  # a path that came twice: its last state
     tx.run("ingest.end_quarantine", location=location, paths=list(last))
@@ -50,6 +65,12 @@ def register(tx: Tx, location: str, batch: Sequence[Captured]) -> list[UUID]:
             fresh.append(New(captured))
         elif old.sha256 == captured.facts.sha256:
             _seen_again(tx, location, old, captured)
+        elif _rotten(old, captured):
+            tx.run("ingest.copy_rotten", file=old.id, location=location)
+            if tx.run("ingest.captured", file=old.id)[0].captured:
+                _update_tuple(tx, old, captured)
+            else:
+                fresh.append(New(captured, old.ordinal + 1, "version", old, rotten=True))
         else:
             same = _same_exposure(old, captured)
             fresh.append(New(captured, old.ordinal + 1, "version" if same else "exposure", old))
@@ -59,7 +80,7 @@ def register(tx: Tx, location: str, batch: Sequence[Captured]) -> list[UUID]:
     now, ids = made[0].now, [r.id for r in made]
     for new, file in zip(fresh, ids, strict=True):
         if new.replaces is not None:
-            _replaced(tx, location, new.replaces, file)
+            _replaced(tx, location, new, new.replaces, file)
     write_files(tx, location, fresh, ids, now)
     tx.run("ingest.copies", files=ids)
     tx.run("ingest.join_filed", ids=ids)
@@ -108,11 +129,23 @@ def _same_exposure(old: Row, new: Captured) -> bool:
     )
 
 
-def _seen_again(tx: Tx, location: str, old: Row, captured: Captured) -> None:
+def _rotten(old: Row, captured: Captured) -> bool:
+    """The same file, and nobody wrote it. A copy that the reaper found corrupt it has also renamed,
+    there and back, which shows in the time of its last change."""
+    s = captured.signature
+    same = (s.size, s.mtime_ns, s.inode) == (old.size, old.mtime_ns, old.inode)
+    return same and (s.ctime_ns == old.ctime_ns or old.copy_state == "corrupt")
+
+
+def _update_tuple(tx: Tx, old: Row, captured: Captured) -> None:
     s = captured.signature
     tx.run(
         "ingest.update_tuple", id=old.id, mtime_ns=s.mtime_ns, ctime_ns=s.ctime_ns, inode=s.inode
     )
+
+
+def _seen_again(tx: Tx, location: str, old: Row, captured: Captured) -> None:
+    _update_tuple(tx, old, captured)
     if old.copy_state in ("missing", "suspect", "corrupt"):
         tx.run("ingest.copy_is_back", file=old.id, location=location)
         tx.run("ingest.not_lost", file=old.id)
@@ -120,11 +153,13 @@ def _seen_again(tx: Tx, location: str, old: Row, captured: Captured) -> None:
         tx.run("ingest.copy_again", file=old.id, location=location)
 
 
-def _replaced(tx: Tx, location: str, old: Row, by: UUID) -> None:
+def _replaced(tx: Tx, location: str, new: New, old: Row, by: UUID) -> None:
     """Its bytes are not at its path any more; it is lost if no package has them."""
     tx.run("ingest.replaced", id=old.id, by=by)
-    tx.run("ingest.copy_missing", files=[old.id], location=location)
-    tx.run("ingest.lost", files=[old.id], how="overwritten before it was captured")
+    if not new.rotten:
+        tx.run("ingest.copy_missing", files=[old.id], location=location)
+    how = "rotten" if new.rotten else "overwritten"
+    tx.run("ingest.lost", files=[old.id], how=f"{how} before it was captured")
 
 
 def _rights(tx: Tx, fresh: Sequence[New]) -> dict[str, Row]:
@@ -145,7 +180,7 @@ def _file_row(
         file, location, c.path, new.ordinal, new.relation, c.handling,
         now + c.keep if c.keep is not None else None, c.facts.sha256, c.facts.size,
         c.signature.mtime_ns, c.signature.ctime_ns, c.signature.inode, c.facts.header,
-        [*c.facts.defects, *e.defects], m.night, m.night_from, m.clock,
+        new.defects, m.night, m.night_from, m.clock,
         e.instrument, e.module, str(e.frame_type), e.object or "", e.program, e.start, e.seconds,
         e.filter, e.ra, e.dec, e.airmass, e.counter, e.exposure_key, jsonb(e.attributes),
         program.owner if program else None, public_after,

@@ -265,6 +265,7 @@ PROVEN = Step("proven", NOMINATED, _runs(("center", "verify")))
 TRASHED_HERE = Step("trashed here", PROVEN, _runs(("dome", "reap"), ("center", "reap")))
 TRASHED = Step("trashed", TRASHED_HERE, _asks(
     "UPDATE data_location SET trash_grace = '0 s'"))  # fmt: skip
+GONE = Step("gone", TRASHED, _runs(("dome", "reap"), ("center", "reap")))
 HELD = Step("held", TRASHED, _asks(
     "INSERT INTO hold (night, reason, placed_by) SELECT DISTINCT night, 'the PI asked', 'a person'"
     " FROM raw_data_package"))  # fmt: skip

@@ -192,7 +192,8 @@ _STAGES = {
 
 
 def _print_troubles(story: Story) -> None:
-    lines = [f"{h.what} is held by {h.placed_by}: {h.reason}" for h in story.holds]
+    lines = [f"{c.location}, {show.when(c.read)}: {c.detail}" for c in story.copies if c.detail]
+    lines += [f"{h.what} is held by {h.placed_by}: {h.reason}" for h in story.holds]
     for b in story.blocked:
         told = f": {b.message}" if b.message else ""
         lines.append(f"{b.kind} at {b.location} is blocked ({b.reason}) by {b.by}{told}")

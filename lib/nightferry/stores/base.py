@@ -29,11 +29,13 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file in a store: ``size`` in bytes, ``mtime_ns`` as the store gives it."""
+    """A file in a store: ``size`` in bytes, ``mtime_ns`` as the store gives it. ``ctime_ns``, where
+    it has one: when the file was last written, renamed or otherwise touched."""
 
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ class Store(Protocol):
     def erase(self, trash_path: str) -> None:
         """Remove an entry of the trash, for good, and nothing that is not there (ValueError)."""
 
-    def set_aside(self, path: str, token: str) -> str:
-        """Move a file to where a person looks at it; where it is now."""
+    def set_aside(self, path: str, token: str, seen: Stored | None = None) -> str:
+        """Move a file to where a person looks at it; where it is now. ``seen`` as for trash."""
 
     def temporaries(self) -> Iterator[Abandoned]: ...
 

@@ -55,7 +55,7 @@ class PosixStore:
 
     def stat(self, path: str) -> Stored:
         found = self.root.stat(path)
-        return Stored(path, found.st_size, found.st_mtime_ns)
+        return Stored(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     def has_writer(self, path: str) -> bool | None:
         return self.root.has_writer(path)
@@ -89,8 +89,7 @@ class PosixStore:
         self.root.discard(temporary)
 
     def trash(self, path: str, token: str, seen: Stored | None = None) -> str:
-        meant = None if seen is None else (seen.size, seen.mtime_ns)
-        return self.root.trash(path, token, meant)
+        return self.root.trash(path, token, _meant(seen))
 
     def restore(self, trash_path: str, path: str) -> None:
         self.root.restore(trash_path, path)
@@ -98,8 +97,8 @@ class PosixStore:
     def erase(self, trash_path: str) -> None:
         self.root.erase(trash_path)
 
-    def set_aside(self, path: str, token: str) -> str:
-        return self.root.set_aside(path, token)
+    def set_aside(self, path: str, token: str, seen: Stored | None = None) -> str:
+        return self.root.set_aside(path, token, _meant(seen))
 
     def temporaries(self) -> Iterator[Abandoned]:
         for left in self.root.temporaries():
@@ -120,3 +119,7 @@ class PosixStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _meant(seen: Stored | None) -> tuple[int, int] | None:
+    return None if seen is None else (seen.size, seen.mtime_ns)

@@ -203,6 +203,15 @@ class StoreContract:
         with pytest.raises(ValueError):
             store.erase(kept)
 
+    def test_another_file_than_the_one_that_was_seen_is_not_set_aside(self, store: Store) -> None:
+        put(store, "a/b", b"doubtful")
+        seen = store.stat("a/b")
+        store.set_aside("a/b", new_token(), seen)
+        put(store, "a/b", b"made again")
+        with pytest.raises(Retry):
+            store.set_aside("a/b", new_token(), seen)
+        assert get(store, "a/b") == b"made again"
+
     def test_a_walk_stays_below_its_directory(self, store: Store) -> None:
         for path in ("a/1", "a/b/2", "c/3"):
             put(store, path, b"bytes")
