@@ -141,7 +141,7 @@ class Watcher:
     def _missed_hints(self, reason: str, overflow: bool = False) -> None:
         self._check_marker()
         self._events.append(Slower(f"{reason}: sweeping everything", overflow))
-        self._files.settler.hints_lost()
+        self._files.hints_lost()
         self._plan.sweep_everything()
 
     # -- sweeps
