@@ -151,6 +151,7 @@ class Ingest:
             self.watcher.again(path)
             return
         except (OSError, Unreadable) as error:
+            self.watcher.check_marker()  # of a disk that went away no file is unreadable
             self.batch.append(
                 Odd(path, signature or NO_SIGNATURE, f"it can't be read: {error}", may_pass=True)
             )

@@ -32,6 +32,7 @@ class Place:
     name: str
     path: Path
     storage: str
+    type: str
     marker: str | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     capabilities: Mapping[str, Any] = field(default_factory=dict)

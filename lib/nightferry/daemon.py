@@ -85,9 +85,8 @@ class Loop:
             except (DatabaseAway, SchemaMismatch) as error:
                 self._database_is_away(error)
                 if self.attention.stopping:
-                    self.workshop.stop()
-                    if not self.workshop:
-                        break
+                    self.workshop.kill()  # nothing that they do now could be recorded
+                    break
                 self.attention.wait(pause * uniform(0.75, 1.25), self.workshop.workers.values())
                 pause = min(pause * 2, WAIT_AWAY[1])
         self._end()
@@ -128,7 +127,8 @@ class Loop:
         self._say_status()
 
     def _pause(self) -> float:
-        return 0.05 if self.once else self.desk.host.timing.poll.total_seconds() * uniform(0.75, 1)
+        soon = self.once or self.attention.stopping
+        return 0.05 if soon else self.desk.host.timing.poll.total_seconds() * uniform(0.75, 1)
 
     def _is_due(self, what: str, every: timedelta) -> bool:
         now = time.monotonic()
@@ -233,7 +233,7 @@ class Loop:
         for r in rows:
             if isinstance(self.daemon, JobDaemon) or r.type in self.daemon.types:
                 path = host.locations[r.name]
-                place = Place(r.name, path, r.storage, r.marker, r.settings, r.capabilities)
+                place = Place(r.name, path, r.storage, r.type, r.marker, r.settings, r.capabilities)
                 self.desk.places[r.name] = place
         routes = self.db.run(lambda tx: tx.run("daemon.routes", names=list(self.desk.places)))
         self.routes = {r.name: r for r in routes}
@@ -301,6 +301,7 @@ class Loop:
     def _say_status(self) -> None:
         parts = [duty.told(worker.done, worker.of) for duty, worker in self.workshop.duties()]
         parts += [f"standing by for {p}: {who} has it" for p, who in self.standing_by.items()]
+        parts += [f"waiting for the kernel to end a worker at {p}" for p in self.workshop.stuck()]
         text = "; ".join(part for part in parts if part) or "nothing to do"
         self._status = f"{text} ({self.desk.finished} done, {self.desk.failed} failed)"
         self.attention.tell_systemd(f"STATUS={self._status}")

@@ -168,12 +168,12 @@ class Database:
             yield
         except sa.exc.DBAPIError as error:
             if is_away(error):
-                raise DatabaseAway(f"the database does not answer: {first_line(error)}") from error
+                raise DatabaseAway(_why_away(error.orig or error)) from error
             raise
         except psycopg.OperationalError as error:  # from connecting, or from the driver itself
             if not _says_away(error):
                 raise
-            raise DatabaseAway(f"the database does not answer: {first_line(error)}") from error
+            raise DatabaseAway(_why_away(error)) from error
 
     def run(self, work: Callable[[Tx], T]) -> T:
         """``work`` in a transaction of its own; again when two got in each other's way.
@@ -216,6 +216,12 @@ def first_line(error: BaseException) -> str:
     return str(cause).strip().split("\n")[0]
 
 
+def _why_away(error: BaseException) -> str:
+    if getattr(error, "sqlstate", None) == "53100":
+        return f"the database's disk is full, make room there: {first_line(error)}"
+    return f"the database does not answer: {first_line(error)}"
+
+
 def is_away(error: sa.exc.DBAPIError) -> bool:
     """True for a lost or refused connection; False for an error in a statement."""
     return error.connection_invalidated or _says_away(error.orig)
@@ -226,8 +232,8 @@ def _says_away(error: BaseException | None) -> bool:
     if state is None:
         return isinstance(error, psycopg.OperationalError)
     # 08: connection; 57P: shutdown, crash, starting up; 53300: too many connections; 25006: a
-    # standby that was not promoted yet.
-    return state.startswith(("08", "57P")) or state in ("53300", "25006")
+    # standby that was not promoted yet; 53100, 58030: its disk is full, or fails.
+    return state.startswith(("08", "57P")) or state in ("53300", "25006", "53100", "58030")
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -211,7 +211,7 @@ class ProbeDuty:
 
     @property
     def patience(self) -> timedelta:
-        return PROBE_PATIENCE
+        return min(PROBE_PATIENCE, self.desk.host.timing.stall)
 
     def fence(self, tx: Tx) -> None:
         """Nothing is committed under it but its answer."""

@@ -188,11 +188,13 @@ class Place:
         finally:
             os.close(fd)
 
-    def space(self) -> tuple[int, int]:
-        """Bytes of the location's file system: in all, and free for this user."""
+    def space(self) -> tuple[int, int, bool]:
+        """Bytes of the location's file system: in all, and free for this user; and whether it is
+        mounted read-only."""
         with reading(self.location, "."):
             now = os.fstatvfs(self._fd)
-        return now.f_blocks * now.f_frsize, now.f_bavail * now.f_frsize
+        read_only = bool(now.f_flag & os.ST_RDONLY)
+        return now.f_blocks * now.f_frsize, now.f_bavail * now.f_frsize, read_only
 
     @contextmanager
     def _directory(self, directory: list[bytes]) -> Iterator[int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nightferry.child import Work
+from nightferry.errors import Unavailable
 from nightferry.transports import open_transport
 
 
@@ -23,7 +24,14 @@ def probe(name: str, route: Mapping[str, Any] | None, work: Work) -> dict[str, i
         )
         transport.probe()
         return {}
-    store = work.store(name)
+    store, place = work.store(name), work.place(name)
     store.probe()
     space = store.space()
+    # A source is only read; what was never ours to write stays as it is.
+    if space.read_only and place.capabilities.get("writable") and place.type != "SOURCE":
+        raise Unavailable(
+            name,
+            f"{name}: {place.path} is mounted read-only, and was not when its marker was placed. "
+            "Look for errors of the disk in the kernel's log, and mount it for writing.",
+        )
     return {"total": space.total, "free": space.free}

@@ -13,6 +13,7 @@ from nightferry.errors import GiveUp, NightferryError, Retry, Unavailable, Unrea
 _PLACE_GONE = {
     errno.ESTALE,
     errno.ENOTCONN,
+    errno.ECONNABORTED,  # a FUSE file system whose program has just ended
     errno.ENODEV,
     errno.ENXIO,
     errno.EHOSTDOWN,
@@ -23,6 +24,11 @@ _PLACE_GONE = {
 }
 _FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is over its quota"}
 _SYMBOLIC_LINK = {errno.ELOOP, errno.ENOTDIR}
+
+
+def says_gone(error: OSError) -> bool:
+    """Does ``error`` speak of the whole place, rather than of a file in it?"""
+    return error.errno in _PLACE_GONE
 
 
 def _said(location: str, path: str, error: OSError) -> str:

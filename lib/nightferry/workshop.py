@@ -23,6 +23,7 @@ class Workshop:
         self.db = db
         self.workers: dict[str, Worker] = {}
         self._ended: list[Worker] = []
+        self._killed: dict[str, Worker] = {}  # one that hangs on a mount may live on
         self._stop_by: float | None = None
 
     def __bool__(self) -> bool:
@@ -34,7 +35,16 @@ class Workshop:
             if worker.assignment is not None:
                 yield worker.assignment, worker
 
+    def stuck(self) -> list[str]:
+        """Places with a worker that was killed and did not end: it hangs in the kernel."""
+        self._killed = {p: w for p, w in self._killed.items() if not w.gone()}
+        return list(self._killed)
+
     def is_free(self, place: str) -> bool:
+        """Nothing is done there. Beside a worker that can't be killed no other is started: it would
+        hang as well, and so on while the mount does."""
+        if place in self.stuck():
+            return False
         worker = self.workers.get(place)
         return worker is None or worker.assignment is None
 
@@ -157,7 +167,7 @@ class Workshop:
             return
         patience = duty.patience.total_seconds()
         if time.monotonic() - worker.last_progress > patience:
-            self._remove(place).kill()
+            self._kill(place)
             silent = Unavailable(place, f"{place}: no answer for {patience:.0f} s")
             self.db.run(lambda tx: duty.failed(tx, silent))
 
@@ -174,11 +184,16 @@ class Workshop:
             if duty is None:
                 self._remove(place).end()
             elif late:
-                self._remove(place).kill()
+                self._kill(place)
                 try:
                     self.db.run(lambda tx, d=duty: d.failed(tx, stopped))  # type: ignore[misc]
                 except DatabaseAway:
                     continue  # its lease ends by itself
+
+    def kill(self) -> None:
+        """All of them, at once: that is safe at any moment, and leases end by themselves."""
+        for place in list(self.workers):
+            self._kill(place)
 
     def end_idle(self, after: float) -> None:
         """Ends workers that have had nothing to do for ``after`` seconds."""
@@ -190,6 +205,10 @@ class Workshop:
     def close(self) -> None:
         for place in list(self.workers):
             self._remove(place).end()
+
+    def _kill(self, place: str) -> None:
+        self._killed[place] = self._remove(place)
+        self._killed[place].kill()
 
     def _remove(self, place: str) -> Worker:
         worker = self.workers.pop(place)

@@ -420,6 +420,16 @@ def test_after_an_overflow_no_file_waits_for_a_close_event_that_may_be_lost(
     assert found(dome.run(15)) == ["d1.fits"]
 
 
+def test_an_overflow_also_tells_of_files_whose_opening_was_heard_just_before_it(
+    tmp_path: Path,
+) -> None:
+    dome = Dome(tmp_path)
+    dome.run(60)
+    dome.write("d1.fits")
+    dome.hints.next = [Hint("", "d1.fits", Writing.OPEN), Overflow()]
+    assert found(dome.run(60)) == ["d1.fits"]
+
+
 def test_lost_hints_make_it_slower_and_lose_nothing(tmp_path: Path) -> None:
     dome = Dome(tmp_path)
     dome.run(120)

@@ -21,10 +21,11 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class Space:
-    """Room of a store in bytes: ``total``, and ``free`` for us."""
+    """Room of a store in bytes: ``total``, and ``free`` for us; none at all if ``read_only``."""
 
     total: int
     free: int
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,14 @@ class FilesInHand:
         if not is_ours(path) and (writing is not Writing.UNKNOWN or path not in self._hinted):
             self._hinted[path] = writing
 
+    def hints_lost(self) -> None:
+        """A close event may have been missed, also of a file whose hint is still to be followed:
+        by no hint of before is a file taken for open any longer."""
+        for path, writing in self._hinted.items():
+            if writing is Writing.OPEN:
+                self._hinted[path] = Writing.UNKNOWN
+        self.settler.hints_lost()
+
     def again(self, path: str) -> None:
         """``path`` was handed over, but changed or vanished while it was read."""
         directory, name = split(path)

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from nightferry.errors import Unreadable
 from nightferry.names import to_bytes, to_text
+from nightferry.system_errors import says_gone
 
 OUR_DIRECTORY = ".nightferry"
 OUR_MARKER = ".nightferry-location"
@@ -252,6 +253,8 @@ def _read(
             except FileNotFoundError:
                 continue  # gone since its name was read: the next look tells
             except OSError as error:
+                if says_gone(error):
+                    raise  # all names would seem unreadable, one after the other
                 rows.append(raw + _NUMBERS.pack(*NO_SIGNATURE))
                 path = join(directory, to_text(raw))
                 oddities.append(Odd(path, NO_SIGNATURE, unreadable(error)))

@@ -139,21 +139,21 @@ class Watcher:
                 self._plan.look_soon(hint.directory)
 
     def _missed_hints(self, reason: str, overflow: bool = False) -> None:
-        self._check_marker()
+        self.check_marker()
         self._events.append(Slower(f"{reason}: sweeping everything", overflow))
-        self._files.settler.hints_lost()
+        self._files.hints_lost()
         self._plan.sweep_everything()
 
     # -- sweeps
 
     def _start_sweeps(self) -> None:
         if self._plan.start_full():
-            self._check_marker()
+            self.check_marker()
             # What was handed over and never reached the ledger is handed over anew.
             self._files.given.clear()
             self._unreadable.clear()
         if today := self._plan.start_today():
-            self._check_marker()
+            self.check_marker()
             self._hints.follow(today)
 
     def _sweep(self) -> None:
@@ -169,7 +169,7 @@ class Watcher:
                 break
 
     def _end(self, sweep: Sweep) -> None:
-        self._check_marker()
+        self.check_marker()
         self._plan.end(sweep)
         if sweep.full:
             self._hints.follow(self._plan.todays())
@@ -199,7 +199,7 @@ class Watcher:
         self._unvisited.discard(directory)
         careful = directory in self._vanishing
         if careful:
-            self._check_marker()
+            self.check_marker()
         began = self._clock()
         given = self._files.given.get(directory, {})
         still: dict[str, Signature | None] = {}
@@ -227,7 +227,7 @@ class Watcher:
                 return
             look = self._absent(directory, careful)
         if careful:
-            self._check_marker()
+            self.check_marker()
         still |= self._files.unanswered(directory, given.keys() - still.keys())
         if still:
             self._ask_again(directory, self._clock() - began)
@@ -277,7 +277,7 @@ class Watcher:
     def _cannot_read(
         self, directory: str, error: OSError | Unreadable, sweep: Sweep | None
     ) -> None:
-        self._check_marker()
+        self.check_marker()
         if not directory:
             message = f"the top directory of {self._source.location} {unreadable(error)}"
             raise Unavailable(self._source.location, message)
@@ -296,7 +296,12 @@ class Watcher:
         self._rest[directory] = rest
         self._plan.look_soon(directory, rest)
 
-    def _check_marker(self) -> None:
+    def check_marker(self) -> None:
+        """Before anything is concluded of what could not be found or read.
+
+        Raises:
+            Unavailable: it is gone, or another's.
+        """
         location = self._source.location
         if not self._source.tree.marker_still_there():
             raise Unavailable(
