@@ -140,9 +140,12 @@ UPDATE physical_copy c SET state = CASE WHEN %(state)s::text IN ('present', 'sus
 WHERE c.id = %(copy)s AND c.state = 'deleting' RETURNING id;
 
 -- name: close
+-- One that is done, or all that are.
 UPDATE deletion d SET state = 'done', closed = now(), outcome = o.outcome
 FROM (SELECT dc.deletion, count(*) FILTER (WHERE dc.stage = 'deleted') || ' deleted, ' || count(*) FILTER (WHERE dc.stage = 'kept') || ' kept' AS outcome
-      FROM deletion open JOIN deletion_copy dc ON dc.deletion = open.id WHERE open.state = 'decided' GROUP BY dc.deletion HAVING bool_and(dc.stage IN ('deleted', 'kept'))) o
+      FROM deletion open JOIN deletion_copy dc ON dc.deletion = open.id
+      WHERE open.state = 'decided' AND (%(deletion)s::uuid IS NULL OR open.id = %(deletion)s::uuid)
+      GROUP BY dc.deletion HAVING bool_and(dc.stage IN ('deleted', 'kept'))) o
 WHERE o.deletion = d.id AND d.state = 'decided' RETURNING d.id;
 
 -- name: meant
