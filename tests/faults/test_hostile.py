@@ -2,6 +2,8 @@
 
 ATTACKS says where each is tested. What is tested here goes through the daemons, as files of an
 instrument's disk or as packages that lie in an archive.
+
+Over 300 lines: the list of attacks stands beside those that are tried here.
 """
 
 import gzip
