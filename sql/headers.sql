@@ -38,6 +38,13 @@ VALUES (%(file)s, %(instrument)s, %(night)s, %(keyword)s, %(value)s, %(why)s) RE
 SELECT h.hdu, h.cards FROM file_header h WHERE h.file = %(file)s ORDER BY h.hdu;
 
 -- name: corrections_of
-SELECT c.keyword, c.value, c.by, c.at, c.why, c.night IS NOT NULL AS of_night FROM header_correction c JOIN raw_data_file f ON f.id = %(file)s
+SELECT c.id AS correction, c.keyword, c.value, c.by, c.at, c.why, c.night IS NOT NULL AS of_night FROM header_correction c JOIN raw_data_file f ON f.id = %(file)s
 WHERE c.withdrawn IS NULL AND (c.file = f.id OR (c.night = f.night AND (c.instrument IS NULL OR c.instrument = f.instrument)))
 ORDER BY c.file IS NOT NULL, c.at;
+
+-- name: standing
+SELECT c.id, c.file, c.night, c.instrument, c.keyword, c.why, f.path, f.night AS file_night
+FROM header_correction c LEFT JOIN raw_data_file f ON f.id = c.file WHERE c.withdrawn IS NULL ORDER BY c.at, c.id;
+
+-- name: withdraw
+UPDATE header_correction SET withdrawn = now() WHERE id = %(id)s AND withdrawn IS NULL RETURNING id;

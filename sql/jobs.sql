@@ -2,12 +2,15 @@
 -- rows lock in the order of id, so that two of them never wait for each other.
 
 -- name: enqueue
--- Sorted, so that two enqueuers can't deadlock. A job that exists only gets more urgent.
+-- Sorted, so that two enqueuers can't deadlock. A job that exists only gets more urgent. One that runs,
+-- or is urgent enough, is left out before: ON CONFLICT would lock its row, which its worker's finish holds
+-- while it may be enqueueing as well.
 INSERT INTO job (kind, subject, place, needs, priority)
 SELECT %(kind)s, w.subject, w.place, w.needs, w.priority
 FROM unnest(%(subjects)s::text[], %(places)s::text[], %(needs)s::text[], %(priorities)s::smallint[])
      AS w (subject, place, needs, priority)
 WHERE NOT EXISTS (SELECT FROM blocked b WHERE b.kind = %(kind)s AND b.subject = w.subject)
+  AND NOT EXISTS (SELECT FROM job j WHERE j.kind = %(kind)s AND j.subject = w.subject AND (j.state = 'running' OR j.priority <= w.priority))
 ORDER BY w.subject
 ON CONFLICT (kind, subject) DO UPDATE SET priority = EXCLUDED.priority
 WHERE job.state IN ('ready', 'waiting') AND job.priority > EXCLUDED.priority

@@ -7,7 +7,7 @@ SELECT DISTINCT d.id || '@' || c.location AS subject, c.location AS place, c.loc
 FROM deletion d JOIN deletion_copy dc ON dc.deletion = d.id JOIN physical_copy c ON c.id = dc.copy
 JOIN data_location l ON l.name = c.location
 WHERE d.state = 'decided' AND (
-  dc.stage IN ('hashed', 'condemned', 'recalled') OR (dc.stage = 'deleting' AND may_delete())
+  dc.stage IN ('hashed', 'condemned', 'recalled') OR (dc.stage = 'deleting' AND (SELECT may_delete()))
   OR (dc.stage = 'trashed' AND dc.changed + l.trash_grace <= now()))
 UNION ALL
 SELECT 'temporaries@' || l.name, l.name, l.name, 700 FROM policy, data_location l
@@ -21,7 +21,7 @@ SELECT d.id, coalesce(d.package, d.file) AS thing,
           'low', CASE WHEN d.reason = 'pressure' THEN l.low END) ORDER BY c.path), '[]')
         FROM deletion_copy dc JOIN physical_copy c ON c.id = dc.copy AND c.location = %(location)s
         JOIN data_location l ON l.name = c.location LEFT JOIN raw_data_file f ON f.id = c.file
-        WHERE dc.deletion = d.id AND (dc.stage IN ('hashed', 'condemned', 'recalled') OR (dc.stage = 'deleting' AND may_delete())
+        WHERE dc.deletion = d.id AND (dc.stage IN ('hashed', 'condemned', 'recalled') OR (dc.stage = 'deleting' AND (SELECT may_delete()))
           OR (dc.stage = 'trashed' AND dc.changed + l.trash_grace <= now()))) AS copies
 FROM deletion d WHERE d.id = CASE WHEN %(about)s::text = 'temporaries' THEN NULL ELSE %(about)s::text::uuid END AND d.state = 'decided'
 UNION ALL SELECT NULL, NULL, '[]' WHERE %(about)s::text = 'temporaries';
@@ -51,7 +51,7 @@ ready AS (
   SELECT g.*, p.id AS package FROM grouped g LEFT JOIN raw_data_package p ON p.id = g.thing
   LEFT JOIN raw_data_file f ON f.id = g.thing LEFT JOIN safety s ON s.subject = g.thing
   WHERE (f.handling = 'ephemeral' OR (p.state = 'packed' AND s.held >= copies_for(p.program)))
-    AND may_delete()
+    AND (SELECT may_delete())
     AND NOT EXISTS (SELECT FROM hold h WHERE h.lifted IS NULL AND (h.package = g.thing OR h.file = g.thing OR h.night IN (p.night, f.night)))),
 capped AS (
   SELECT r.*, sum(r.files) OVER w + open.files AS files_so_far, sum(r.bytes) OVER w + open.bytes AS bytes_so_far
@@ -79,7 +79,7 @@ WITH oldest AS (
       AND NOT EXISTS (SELECT FROM deletion d WHERE d.closed IS NULL AND d.package = coalesce(c.package, m.package))
       AND NOT EXISTS (SELECT FROM deletion_copy dc WHERE dc.copy = c.id AND dc.stage = 'kept' AND dc.changed > now() - %(again_after)s)
     ORDER BY c.created, c.id LIMIT policy.reap_files) c
-  WHERE p.above_high AND p.needed > 0 AND p.reap_enabled AND may_delete()),
+  WHERE p.above_high AND p.needed > 0 AND p.reap_enabled AND (SELECT may_delete())),
 open AS (
   SELECT coalesce(sum(c.size), 0) AS bytes, count(*) AS files FROM deletion d JOIN deletion_copy dc ON dc.deletion = d.id
   JOIN physical_copy c ON c.id = dc.copy WHERE d.closed IS NULL AND dc.stage NOT IN ('deleted', 'kept')),
@@ -140,9 +140,12 @@ UPDATE physical_copy c SET state = CASE WHEN %(state)s::text IN ('present', 'sus
 WHERE c.id = %(copy)s AND c.state = 'deleting' RETURNING id;
 
 -- name: close
+-- One that is done, or all that are.
 UPDATE deletion d SET state = 'done', closed = now(), outcome = o.outcome
 FROM (SELECT dc.deletion, count(*) FILTER (WHERE dc.stage = 'deleted') || ' deleted, ' || count(*) FILTER (WHERE dc.stage = 'kept') || ' kept' AS outcome
-      FROM deletion open JOIN deletion_copy dc ON dc.deletion = open.id WHERE open.state = 'decided' GROUP BY dc.deletion HAVING bool_and(dc.stage IN ('deleted', 'kept'))) o
+      FROM deletion open JOIN deletion_copy dc ON dc.deletion = open.id
+      WHERE open.state = 'decided' AND (%(deletion)s::uuid IS NULL OR open.id = %(deletion)s::uuid)
+      GROUP BY dc.deletion HAVING bool_and(dc.stage IN ('deleted', 'kept'))) o
 WHERE o.deletion = d.id AND d.state = 'decided' RETURNING d.id;
 
 -- name: meant

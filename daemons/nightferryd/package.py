@@ -10,13 +10,14 @@ Killed    at any moment: safe. The plan is in the ledger before the first byte, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from stat import S_ISREG
 from typing import Any
 
 from nightferry import grouping
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import GiveUp
+from nightferry.errors import GiveUp, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.packaging.manifest import Document, Member
 from nightferry.packaging.pack import MemberChanged, pack
@@ -43,7 +44,13 @@ def package(job: Job, settings: Settings, work: Work) -> Made:
     source, buffer = work.root(facts["origin"]), work.store(job.location)
 
     def open_member(member: Member) -> int:
-        return source.open_file(member.path)
+        try:
+            return source.open_file(member.path)
+        except Unreadable:
+            if S_ISREG(source.stat(member.path).st_mode):
+                raise
+            # A link or the like stands there now: the file is gone, and holds up no other.
+            raise MemberChanged(member.path, "gone") from None
 
     with buffer.write(facts["path"], str(facts["id"])) as out:
         made = pack(document, open_member, out.write, work.counter(of=document.payload))

@@ -271,16 +271,20 @@ def happened(
 
 
 def record(tx: Tx, job: Job, _: None) -> Iterator[tuple[str, Wanted]]:
-    """A deletion is done when none of its copies is on its way any more."""
-    if job.about == "temporaries":
-        return
-    tx.run("reap.close")
-    for row in tx.run("reap.wanted"):
-        yield "reap", Wanted(row.subject, row.place, row.needs, row.priority)
+    """A deletion is done when none of its copies is on its way any more.
+
+    Where two places end at once, neither sees the other's end: the tick closes it. What there is to
+    do next is the tick's to say as well, once for all deletions.
+    """
+    if job.about != "temporaries":
+        tx.run("reap.close", deletion=job.about)
+    return iter(())
 
 
 def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
-    """Nominate within the caps; have the survivors read again; decide what was read."""
+    """Close what is done; nominate within the caps; have the survivors read again; decide what was
+    read."""
+    tx.run("reap.close", deletion=None)
     tx.run("reap.nominate", again_after=settings.again_after)
     tx.run("reap.nominate_for_room", again_after=settings.again_after)
     for row in tx.run("reap.read_again"):

@@ -29,10 +29,11 @@ def take_last_place() -> None:
         _libc.syscall(set_number, _PROCESS, 0, IDLE << _CLASS)
 
 
-def place_in_queue() -> int | None:
-    """This thread's class, IDLE or another; None where it can't be asked."""
+def place_in_queue(thread: int = 0) -> int | None:
+    """The class of a thread, of this one if none is named: IDLE or another; None where it can't be
+    asked."""
     _, get_number = _CALLS.get(platform.machine(), (None, None))
-    value = -1 if get_number is None else _libc.syscall(get_number, _PROCESS, 0)
+    value = -1 if get_number is None else _libc.syscall(get_number, _PROCESS, thread)
     return None if value < 0 else value >> _CLASS
 
 

@@ -1,8 +1,11 @@
 """nf audit: disk against ledger on real sites; rows follow the disk only when a person says so."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nightferry import audit as auditing
+from nightferry.db import Database
 
 from tests.daemons.ground import Ground, frame
 from tests.typed import Nf
@@ -88,6 +91,34 @@ def test_more_than_a_tenth_stops_and_asks(two_sites: Ground, nf: Nf) -> None:
     assert two_sites.copies("archive-a").count("missing") == 0
     assert nf("audit", "archive-a", "--apply", "--even-if-much").code == 1
     assert two_sites.copies("archive-a").count("missing") == 3
+
+
+def test_what_the_daemons_move_meanwhile_is_no_difference(
+    two_sites: Ground, nf: Nf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the disk and the look at the ledger, a package comes and another goes."""
+    two_sites.put("f1.fits", frame(1))
+    two_sites.travel()
+    copies, moved = auditing._copies, []
+
+    def while_they_move(database: Database, location: str) -> Iterator[tuple[str, int]]:
+        if not moved:
+            moved.append(location)
+            two_sites.put("f2.fits", frame(2, DATE_BEG="2026-04-02T02:00:00.000"))
+            two_sites.travel()
+            two_sites.reap()
+        return copies(database, location)
+
+    monkeypatch.setattr(auditing, "_copies", while_they_move)
+    before = len(packages(two_sites, "archive-a"))
+    assert nf.json("audit", "archive-a")["agree"] is True, "one came"
+    assert len(packages(two_sites, "archive-a")) == before + 1
+    moved.clear()
+    two_sites.put("f3.fits", frame(3, DATE_BEG="2026-04-03T02:00:00.000"))
+    two_sites.travel()
+    assert packages(two_sites, "center-buffer")
+    assert nf.json("audit", "center-buffer")["agree"] is True, "all went"
+    assert not packages(two_sites, "center-buffer")
 
 
 def test_an_unmarked_or_wrong_disk_is_refused(two_sites: Ground, nf: Nf) -> None:

@@ -9,8 +9,10 @@ import shutil
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nightferry.capture import Reader
 from nightferry.errors import NightferryError
 
 from tests.daemons.ground import NIGHT, Ground, card, fits_of, frame, ground, tree
@@ -362,3 +364,22 @@ def test_a_failing_watch_ends_with_an_error_that_says_what_to_do(two_sites: Grou
     (two_sites.source / ".nightferry-location").unlink()
     with pytest.raises(NightferryError, match="dome-source"):
         two_sites.sites.once("dome", "ingest")
+
+
+def test_once_finds_what_came_where_it_had_looked_while_other_files_settled(
+    two_sites: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hint tells of it: a sweep that left something to settle is followed by another one."""
+    two_sites.put("f1.fits", frame(1))
+    capture = Reader.capture
+    left = ["f2.fits", "later/f3.fits"]
+
+    def one_comes_meanwhile(self: Reader, *values: Any, **more: Any) -> Any:
+        if left:
+            two_sites.put(left.pop(0), frame(2 + len(left)))
+        return capture(self, *values, **more)
+
+    monkeypatch.setattr(Reader, "capture", one_comes_meanwhile)
+    two_sites.ingest()
+    rows = two_sites.ask("SELECT path FROM raw_data_file ORDER BY path")
+    assert [r.path for r in rows] == ["f1.fits", "f2.fits", "later/f3.fits"]

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from nightferry.courtesy import IDLE, place_in_queue
 from nightferry.db import Row
 from nightferry.testing.sites import Running, wait_until
 
-from tests.daemons.ground import Ground
+from tests.daemons.ground import Ground, frame, ground
 from tests.typed import Nf
 
 pytestmark = pytest.mark.slow  # long, and the same on every Python
@@ -91,6 +92,68 @@ def test_reading_again_gives_way_to_what_arrives(two_sites: Ground) -> None:
         wait_until(lambda: two_sites.copies("archive-a") == both, what="the new copy")
     assert old_job(two_sites, "ready"), "given back"
     assert old_job(two_sites, "ready")[0].attempts == 0, "and its attempt with it"
+
+
+def test_every_archived_copy_is_read_within_scrub_days_last_in_the_disks_queue(
+    database: str, tmp_path: Path
+) -> None:
+    """With days of a third of a second; the copies are of all ages at the beginning."""
+    site = ground(tmp_path, database, keep=None)
+    nf = Nf(database, tmp_path)
+    for number in range(1, 9):
+        site.put(f"f{number}.fits", frame(number, DATE_BEG=f"2026-04-{number:02d}T02:00:00.000"))
+    site.travel()
+    before = readings(site, "archive-a") + readings(site, "archive-b")
+    assert before == 16
+    settings(site, scrub_rate="20 kB")  # a copy takes half a second
+    site.ask("UPDATE policy SET scrub_days = %s", SCRUB / 86400)
+    for number, row in enumerate(site.ask("SELECT DISTINCT copy FROM verification")):
+        grow_old_copy(site, row.copy, SCRUB * (0.3 + 0.5 * (number % 16) / 16))
+    places: set[int | None] = set()
+    with Running(site.sites, log=os.open(os.devnull, os.O_WRONLY)) as daemons:
+        daemons.start({"center": ("verify",)})
+        pid = daemons.processes["center", "verify"].pid
+
+        def all_read_again() -> bool:
+            places.update(place_in_queue(thread) for thread in threads_below(pid))
+            oldest = site.one(
+                "SELECT extract(epoch FROM max(now() - read_well))::float8 FROM kept_copy"
+                " WHERE type = 'LONG_TERM_ARCHIVE'"
+            )
+            assert oldest < SCRUB, "a copy was not read in time"
+            return readings(site, "archive-a") + readings(site, "archive-b") >= before + 16
+
+        wait_until(all_read_again, SCRUB, "a reading of every copy")
+        assert nf("scrub").code == 0
+    assert IDLE in places
+    jobs = site.ask(
+        "SELECT DISTINCT c.id FROM verification v JOIN physical_copy c ON c.id = v.copy"
+        " WHERE c.location LIKE 'archive-%%' GROUP BY c.id HAVING count(*) >= 2"
+    )
+    assert len(jobs) == 16, "each of them, and none twice in another's place"
+
+
+SCRUB = 30.0  # seconds of scrub_days, in the test above
+
+
+def grow_old_copy(site: Ground, copy: Any, seconds: float) -> None:
+    site.ask("ALTER TABLE verification DISABLE TRIGGER verification_is_history")
+    site.ask(
+        "UPDATE verification SET began = now() - make_interval(secs => %s),"
+        " ended = now() - make_interval(secs => %s) WHERE copy = %s", seconds, seconds, copy,
+    )  # fmt: skip
+    site.ask("ALTER TABLE verification ENABLE TRIGGER verification_is_history")
+
+
+def threads_below(pid: int) -> list[int]:
+    """The threads of a daemon's workers."""
+    found: list[int] = []
+    try:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [int(t.name) for t in Path(f"/proc/{child}/task").iterdir()]
+    except OSError:
+        pass  # it ended meanwhile
+    return found
 
 
 def old_job(site: Ground, state: str) -> list[Row]:

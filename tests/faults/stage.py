@@ -204,7 +204,11 @@ def _fork_workers(log: Path, hold: str) -> None:
         given[0] = place
         give(self, place, *rest)
 
-    def popen(command: list[str], pass_fds: list[int], **_: object) -> _Forked:
+    start = subprocess.Popen
+
+    def popen(command: list[str], pass_fds: Sequence[int] = (), **more: Any) -> Any:
+        if not pass_fds:  # no worker: a library that asks the system for something
+            return start(command, **more)
         pid = os.fork()
         if pid:
             return _Forked(pid)

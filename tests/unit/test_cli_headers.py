@@ -100,6 +100,29 @@ def test_a_keyword_can_be_taken_away(ledger: Ledger, nf: Nf) -> None:
     assert nf("headers", "correct", "s0001.fits", "OBJECT", "--why", "x").code == 3
 
 
+def test_a_withdrawn_correction_leaves_what_it_stood_over(ledger: Ledger, nf: Nf) -> None:
+    before = columns(ledger)
+    nf("headers", "correct", NIGHT, "EXPTIME", "2.5", "--why", "all")
+    told = nf.json("headers", "correct", "s0001.fits", "EXPTIME", "7", "--why", "its own")
+    own = told["correction"]
+    assert own[-8:] in nf("headers", "show", "s0001.fits").words
+    assert nf.json("headers", "withdraw", own)["changed"] == 1
+    assert columns(ledger)["exposure_seconds"] == 2.5, "the night's"
+    (left,) = nf.json("headers", "show", "s0001.fits")["corrections"]
+    said = nf("headers", "withdraw", left["correction"][-8:])
+    assert "Withdrawn: EXPTIME for 2026-03-14 was corrected because: all: 3 rows" in said.last
+    assert columns(ledger) == before
+    history = ledger.execute(
+        "SELECT what, detail ? 'withdrawn' FROM event WHERE what LIKE 'correction%%' ORDER BY at"
+    )
+    assert [tuple(e) for e in history] == [("correction made", False)] * 2 + [
+        ("correction changed", True)
+    ] * 2
+    again = nf("headers", "withdraw", own)
+    assert again.code != 0
+    assert "correction" in again.err
+
+
 def test_a_corrected_date_leaves_the_night_as_it_was_registered(ledger: Ledger, nf: Nf) -> None:
     said = nf(
         "headers", "correct", "s0001.fits", "DATE-BEG", "2025-03-15T00:00:00", "--why", "year"

@@ -4,6 +4,7 @@ Over 300 lines: a test for each way through the state machine, leases and breake
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -188,6 +189,33 @@ def test_two_that_enqueue_the_same_work_in_opposite_orders_do_not_deadlock(queue
     for t in both:
         t.join()
     assert errors == []
+
+
+def test_two_that_finish_and_enqueue_what_the_other_does_wait_for_nobody(queue: Queue) -> None:
+    """As reapers did: each locked its own job, and then the other's."""
+    subjects = [f"{n}@a" for n in range(1, 3)]
+    queue.enqueue(*subjects)
+    mine = queue.claim(n=2)
+    both_finished = threading.Barrier(2, timeout=10)
+    took: list[float] = []
+
+    def end(job: Job) -> None:
+        db = Database(queue.dsn)
+        with db.begin() as tx:
+            jobs.finish(tx, [job])
+            both_finished.wait()
+            began = time.monotonic()
+            jobs.enqueue(tx, "archive", [Wanted(s, "a", "a", 100) for s in subjects])
+            took.append(time.monotonic() - began)
+        db.close()
+
+    both = [threading.Thread(target=end, args=(job,)) for job in mine]
+    for t in both:
+        t.start()
+    for t in both:
+        t.join()
+    assert len(took) == 2, "one was the victim of a deadlock"
+    assert max(took) < 0.9, "less than the time after which a deadlock is looked for"
 
 
 def test_a_worker_that_wakes_after_its_lease_finds_its_job_another_s(queue: Queue) -> None:

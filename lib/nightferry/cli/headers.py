@@ -28,8 +28,8 @@ def command() -> None:
 def show_header(nf: Context, file: str, night: date | None, as_json: bool) -> None:
     """The cards of every HDU, and what was corrected.
 
-    JSON: {"file", "path", "hdus": [[card]], "corrections": [{"keyword", "value", "by", "at", "why",
-    "of_night"}]}
+    JSON: {"file", "path", "hdus": [[card]], "corrections": [{"correction", "keyword", "value",
+    "by", "at", "why", "of_night"}]}
     """
 
     def work(tx: Tx) -> tuple[Row, list[Row], list[Row]]:
@@ -48,8 +48,11 @@ def show_header(nf: Context, file: str, night: date | None, as_json: bool) -> No
         for card in header.cards.split("\n"):
             click.echo(f"  {show.safe(card)}")
     if corrections:
-        lines = [(c.keyword, _value(c.value), c.why, c.by, show.when(c.at)) for c in corrections]
-        click.echo(show.table(lines, ("corrected", "to", "because", "by", "when")))
+        lines = [
+            (named.short(c.correction), c.keyword, _value(c.value), c.why, c.by, show.when(c.at))
+            for c in corrections
+        ]
+        click.echo(show.table(lines, ("id", "corrected", "to", "because", "by", "when")))
     show.verdict(
         f"{found.path} of {found.night}: {show.count(len(headers), 'HDU')}, "
         f"{show.count(len(corrections), 'correction')}.",
@@ -108,6 +111,31 @@ def correct(
         return
     said = "is not there" if value is None else f"is {value}"
     _conclude(done, f"{keyword.upper()} {said} for {subject}")
+
+
+@command.command(epilog=show.EXIT_CODES)
+@click.argument("correction", metavar="ID")
+@json_option
+@pass_nf
+def withdraw(nf: Context, correction: str, as_json: bool) -> None:
+    """Withdraws a correction by its id, as 'nf headers show' shows it, and derives columns again.
+
+    What it stood over counts again: an older correction, or the header itself. JSON: {"withdrawn",
+    "files", "changed", "other_night"}
+    """
+
+    def work(tx: Tx) -> Row:
+        row = named.by_end(tx.run("headers.standing"), correction, "correction")
+        tx.run("headers.withdraw", id=row.id)
+        return row
+
+    row = nf.db.run(work)
+    done = rederive(nf.db, Which(row.file, row.night, row.instrument), nf.config.instruments)
+    if as_json:
+        show.emit_json({"withdrawn": row.id} | _plain(done))
+        return
+    subject = row.night or f"{row.path} of {row.file_night}"
+    _conclude(done, f"Withdrawn: {row.keyword} for {subject} was corrected because: {row.why}")
 
 
 @command.command("rederive", epilog=show.EXIT_CODES)

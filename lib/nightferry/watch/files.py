@@ -61,9 +61,9 @@ class FilesInHand:
         self._missed: dict[str, set[str]] = {}
 
     @property
-    def hinted(self) -> bool:
-        """Are there files to look at now?"""
-        return bool(self._hinted)
+    def hinted(self) -> int:
+        """How many files there are to look at now."""
+        return len(self._hinted)
 
     def hint(self, path: str, writing: Writing) -> None:
         """Look at ``path`` soon. The latest that is known about its writer counts."""

@@ -80,8 +80,9 @@ class Watcher:
 
     @property
     def settling(self) -> int:
-        """Files in hand that are expected to settle; temporary names are not."""
-        return self._files.settler.working
+        """Files that are expected to settle, in hand or to be looked at next; temporary names are
+        not."""
+        return self._files.settler.working + self._files.hinted
 
     @property
     def missing(self) -> bool:
