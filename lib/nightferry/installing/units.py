@@ -2,12 +2,10 @@
 
 import difflib
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
 from nightferry import yamlfile
+from nightferry.address import is_elsewhere
 from nightferry.config import SYSTEM, HostConfig, shipped, shipped_units
 from nightferry.errors import ConfigError
 from nightferry.installing.mounts import escaped, mount_of, mount_points
@@ -111,7 +109,7 @@ def of_daemon(name: str, host: HostConfig, followed: list[str]) -> str:
     if host.locations and name not in _READ_ONLY:
         text += "# This host's locations; one that is not there stops nothing.\n"
         text += "".join(f"ReadWritePaths={_quoted(p)}\n" for p in host.locations.values())
-    if is_elsewhere(host.database):
+    if is_elsewhere(host):
         text += _OPEN
     return text + (_state(host) if host.database == "embedded" else "")
 
@@ -138,15 +136,6 @@ def _quoted(path: Path) -> str:
     """A path as a unit takes it, whatever is in it; '-' = it may be missing."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"-{text}"' if text != str(path) or " " in text else f"-{text}"
-
-
-def is_elsewhere(database: str) -> bool:
-    """Is the database reached over the network?"""
-    if database == "embedded":
-        return False
-    asked: Mapping[str, object] = conninfo_to_dict(database)
-    hosts = str(asked.get("host") or asked.get("hostaddr") or "").split(",")
-    return any(host and not host.startswith("/") for host in hosts)
 
 
 def enabled(host: HostConfig, root: Path) -> list[str]:
