@@ -2,3 +2,13 @@
 
 -- name: tell
 INSERT INTO event (what, subject, detail) VALUES (%(what)s, %(subject)s, %(detail)s);
+
+-- name: of_this_commit
+-- What the running transaction has told so far, with the names of what it is about.
+SELECT e.what, e.subject, e.location, e.detail, p.name AS package, f.path AS file, coalesce(f.night, p.night) AS night, f.size
+FROM event e
+CROSS JOIN LATERAL (SELECT CASE WHEN s ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN s::uuid END AS id
+                    FROM split_part(e.subject, '@', 1) s) about
+LEFT JOIN raw_data_package p ON p.id = about.id
+LEFT JOIN raw_data_file f ON f.id = about.id
+WHERE e.xid = pg_current_xact_id_if_assigned() ORDER BY e.id;

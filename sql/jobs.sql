@@ -164,6 +164,11 @@ FROM job WHERE kind = %(kind)s AND place = ANY(%(places)s)
 -- name: count_open
 SELECT kind, state::text, count(*) AS jobs, min(created) AS oldest FROM job GROUP BY kind, state ORDER BY kind, state;
 
+-- name: queue
+-- For a status: how much is open at some places, and since when; no more than a person cares for.
+SELECT count(*) AS open, min(created) AS oldest FROM (
+  SELECT created FROM job WHERE kind = %(kind)s AND place = ANY(%(places)s) AND state IN ('ready', 'running') LIMIT 10000) q;
+
 -- name: done_lately
 -- A day's finished work of each kind, and when the last of all was finished.
 SELECT k.kind, (SELECT count(*) FROM job_done d WHERE d.kind = k.kind AND d.at > now() - interval '1 day') AS done,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from nightferry import config
 from nightferry.daemon import JobDaemon, PlaceDaemon
+from nightferry.installing.units import known_daemons
 
 from tests import tree
 from tests.tree import ROOT, Source, called, of, product, sources
@@ -18,7 +19,7 @@ from tests.tree import ROOT, Source, called, of, product, sources
 DAEMONS = sorted(
     path.stem for path in (ROOT / "daemons/nightferryd").glob("*.py") if path.stem[0] != "_"
 )
-NO_DAEMONS = {"postgres", "migrate"}  # units that serve the daemons
+NO_DAEMONS = {"postgres", "migrate", "backup"}  # units that serve the daemons
 
 # Whatever can make a file of somebody's vanish, or take the name of another.
 REMOVERS = {"unlink", "rename", "renames", "rmdir", "removedirs", "rmtree"}
@@ -31,6 +32,8 @@ WHO_REMOVES = {
     ("lib/nightferry/durable.py", "Root.discard"): ["unlink"],
     # Renaming that never replaces; the second where a file system knows neither it nor links.
     ("lib/nightferry/durable.py", "_rename_if_free"): ["rename"],
+    # Units and drop-ins that 'nf install' has laid.
+    ("lib/nightferry/installing/run.py", "_take_away"): ["unlink", "rmdir"],
     # The demonstration's own folder, when it is played again. It knows no other.
     ("lib/nightferry/demo.py", "Demo._clean_folder"): ["rmtree"],
 }
@@ -64,10 +67,13 @@ def test_no_command_unit_or_section_is_without_its_daemon() -> None:
         "nf"
     }
     units = {
-        p.stem.removeprefix("nightferry-") for p in (ROOT / "units").glob("nightferry-*.service")
+        p.stem.removeprefix("nightferry-")
+        for p in (ROOT / "units").glob("nightferry-*.service")
+        if not p.stem.endswith("@")
     }
     sections = [f for f in fields(config.HostConfig) if "Mapping[str, typing.Any]" in str(f.type)]
     assert commands - NO_DAEMONS == set(DAEMONS)
+    assert known_daemons() == set(DAEMONS)  # what 'runs:' may name
     assert units - NO_DAEMONS == set(DAEMONS)
     assert {f.name for f in sections} == set(DAEMONS)
 
@@ -272,7 +278,7 @@ def test_a_wheel_brings_statements_settings_and_units() -> None:
     builder = wheel.WheelBuilder(str(ROOT))
     inside = {file.distribution_path for file in builder.recurse_included_files()}
     beside = set(builder.config.shared_data.values()) | set(builder.config.shared_data)
-    for folder in ("sql", "etc"):
+    for folder in ("sql", "etc", "units"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file():
                 assert f"nightferry/{path.relative_to(ROOT)}" in inside

@@ -71,5 +71,5 @@ def arrived(tx: Tx, job: Job, archived: Archived) -> Iterator[tuple[str, Wanted]
             yield "verify", Wanted(f"{row.id}@{job.location}", job.location, job.location, 20)
 
 
-daemon = JobDaemon("archive", Settings, archive, record=arrived, batch=arrived)
+daemon = JobDaemon("archive", Settings, archive, record=arrived, batch=arrived, doing="archiving")
 main = command(daemon)

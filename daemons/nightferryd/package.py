@@ -91,5 +91,5 @@ def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
     yield from grouping.plan_packages(tx)
 
 
-daemon = JobDaemon("package", Settings, package, record, tick=tick, refuse=refuse)
+daemon = JobDaemon("package", Settings, package, record, tick=tick, refuse=refuse, doing="packing")
 main = command(daemon)

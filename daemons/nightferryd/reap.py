@@ -295,5 +295,5 @@ def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
         yield "reap", Wanted(row.subject, row.place, row.needs, row.priority)
 
 
-daemon = JobDaemon("reap", Settings, reap, record, batch=happened, tick=tick)
+daemon = JobDaemon("reap", Settings, reap, record, batch=happened, tick=tick, doing="letting go")
 main = command(daemon)

@@ -116,5 +116,7 @@ def _filled(waiting: list[Any], limit: int) -> Iterator[list[Any]]:
         yield bundle
 
 
-daemon = JobDaemon("transfer", Settings, transfer, record, batch=arrived, tick=tick)
+daemon = JobDaemon(
+    "transfer", Settings, transfer, record, batch=arrived, tick=tick, doing="carrying"
+)
 main = command(daemon)

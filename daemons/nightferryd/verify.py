@@ -248,5 +248,5 @@ def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
     return iter(())
 
 
-daemon = JobDaemon("verify", Settings, verify, record, tick=tick)
+daemon = JobDaemon("verify", Settings, verify, record, tick=tick, doing="reading back")
 main = command(daemon)

@@ -56,9 +56,13 @@ class Attention:
         except (psycopg.OperationalError, DatabaseAway):
             self._hints = None
 
-    def wait(self, seconds: float, workers: Iterable[Any]) -> None:
-        """Until a worker speaks, a hint or a signal comes, or the time is over."""
-        self.tell_systemd("WATCHDOG=1")
+    def wait(self, seconds: float, workers: Iterable[Any], *, progress: bool = True) -> None:
+        """Until a worker speaks, a hint or a signal comes, or the time is over.
+
+        The watchdog is fed where there is ``progress``, or a wait with a deadline of its own.
+        """
+        if progress:
+            self.tell_systemd("WATCHDOG=1")
         hints = [self._hints] if self._hints is not None else []
         try:
             ready, _, _ = select.select([self._wake, *workers, *hints], [], [], seconds)

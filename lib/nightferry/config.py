@@ -17,7 +17,7 @@ from nightferry.errors import ConfigError
 
 S = TypeVar("S")
 
-PLACES = ("NIGHTFERRY_CONFIG", "/etc/nightferry/nightferry.yaml")
+SYSTEM = Path("/etc/nightferry/nightferry.yaml")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class HostConfig:
     database: str = "embedded"  # or postgresql://…
     state: Path | None = None  # absent: systemd's, else XDG's
     instruments: Path | None = None  # absent: etc/instruments of the installation
+    runs: tuple[str, ...] = ()  # the daemons that 'nf install' enables here
+    backup: str | None = None  # the location that the database is backed up to each day, from here
     enqueue_at_commit: bool = True  # false only slows everything: the ledger is asked each minute
     timing: Timing = field(default_factory=Timing)
     ingest: Mapping[str, Any] = field(default_factory=dict)
@@ -96,12 +98,11 @@ def find(path: Path | None = None) -> Path:
     named = os.environ.get("NIGHTFERRY_CONFIG")
     if named:
         return Path(named)
-    system = Path("/etc/nightferry/nightferry.yaml")
-    if system.exists():
-        return system
+    if SYSTEM.exists():
+        return SYSTEM
     raise ConfigError(
         "no configuration: name one with --config FILE or NIGHTFERRY_CONFIG, or copy "
-        "etc/nightferry.yaml to /etc/nightferry/nightferry.yaml"
+        f"etc/nightferry.yaml to {SYSTEM}"
     )
 
 
@@ -134,6 +135,16 @@ def _section(path: Path, daemon: str, kind: type[S]) -> S:
 
 
 def shipped(folder: str) -> Path:
-    """A folder of etc/ that comes with the program: packaged, else the checkout's."""
-    packaged = Path(__file__).parent / "etc" / folder
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "etc" / folder
+    """A folder of etc/ that comes with the program."""
+    return _brought("etc") / folder
+
+
+def shipped_units() -> Path:
+    """The folder units/ that comes with the program."""
+    return _brought("units")
+
+
+def _brought(folder: str) -> Path:
+    """Packaged, else the checkout's."""
+    packaged = Path(__file__).parent / folder
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / folder

@@ -21,16 +21,17 @@ from typing import Any
 import click
 
 import nightferry
-from nightferry import config, jobs, migrate
+from nightferry import address, chronicle, config, jobs, migrate, status
 from nightferry.attention import Attention
 from nightferry.child import Place
-from nightferry.db import Database, DatabaseAway, Row, SchemaMismatch, Tx
+from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.jobs import Job
 from nightferry.kind import JobDaemon, PlaceDaemon
 from nightferry.log import start as start_log
 from nightferry.log import tell
+from nightferry.looking import look
 from nightferry.probe import probe
 from nightferry.workshop import Workshop
 
@@ -38,6 +39,7 @@ __all__ = ["JobDaemon", "Loop", "PlaceDaemon", "command"]
 
 WAIT_AWAY = (0.5, 10.0)  # seconds between tries while the database is away: first, most
 HEARTBEAT = timedelta(seconds=10)
+MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"  # of systemd, while we wait for what we can name
 
 
 class Loop:
@@ -63,31 +65,36 @@ class Loop:
         self.away_since: float | None = None
         self._due: dict[str, float] = {}
         self._status = "starting"
-        self._caught_up = False
+        self._queue: Row | None = None
+        self._caught_up = self._looked = False
 
     # --- the loop -----------------------------------------------------------------------------
 
     def run(self) -> None:
         self.attention.catch_signals()
-        pause, ready = WAIT_AWAY[0], False
+        pause, begun, ready = WAIT_AWAY[0], False, False
         while True:
             try:
-                if not ready:
+                if not begun:
                     self._begin()
-                    ready = True
-                    self.attention.tell_systemd("READY=1")
+                    begun = True
                 self._step()
                 pause = WAIT_AWAY[0]
                 self._database_is_back()
+                if not ready:  # the schema is understood, the places looked at, one claim tried
+                    ready = True
+                    self.attention.tell_systemd("READY=1")
                 if self._over():
                     break
-                self.attention.wait(self._pause(), self.workshop.workers.values())
+                self._wait(self._pause())
             except (DatabaseAway, SchemaMismatch) as error:
+                if isinstance(error, Refused) and not ready:
+                    raise address.refused(self.desk.host, error) from error
                 self._database_is_away(error)
                 if self.attention.stopping:
                     self.workshop.kill()  # nothing that they do now could be recorded
                     break
-                self.attention.wait(pause * uniform(0.75, 1.25), self.workshop.workers.values())
+                self._wait(pause * uniform(0.75, 1.25))
                 pause = min(pause * 2, WAIT_AWAY[1])
         self._end()
 
@@ -97,6 +104,22 @@ class Loop:
         self.attention.listen()  # before the first poll
         self.db.run(self._succeed)
         self._refresh()
+        if not self.once:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Is each place there? Answered within two seconds, whatever hangs."""
+        for name, found in look(self.desk.places.values()).items():
+            if found.answered:
+                self.db.run(
+                    lambda tx, n=name, f=found: self.desk.set_state(tx, n, f.trouble, f.space)  # type: ignore[misc]
+                )
+            self._is_away(name, found.trouble)
+        self._looked = True
+
+    def _wait(self, seconds: float) -> None:
+        workers = self.workshop.workers.values()
+        self.attention.wait(seconds, workers, progress=not self.workshop.stuck())
 
     def _step(self) -> None:
         timing = self.desk.host.timing
@@ -111,7 +134,8 @@ class Loop:
         if self._is_due("renew", timing.lease / 3):
             self.workshop.renew()
         if self.attention.stopping:
-            self.attention.tell_systemd("STOPPING=1", f"STATUS=stopping: {self.attention.stopping}")
+            doing = f"STATUS=stopping: {self.attention.stopping}"
+            self.attention.tell_systemd("STOPPING=1", doing, MORE_TIME)
             self.workshop.stop()
             return
         if self.attention.reload:
@@ -165,8 +189,12 @@ class Loop:
             jobs.hold_lease(tx, lease, self.desk.lease)
             self.desk.enqueue(tx, tick(tx, self.desk.settings))
 
+        def with_lines(tx: Tx) -> list[chronicle.Line]:
+            work(tx)
+            return chronicle.lines(tx)
+
         try:
-            self.db.run(work)
+            chronicle.tell_all(self.db.run(with_lines))
         finally:
             self.db.run(lambda tx: jobs.drop_lease(tx, lease))
 
@@ -220,7 +248,9 @@ class Loop:
     def _refresh(self) -> None:
         """The ledger's word on this host's locations, and on the routes that begin at them."""
         host = self.desk.host
-        rows = self.db.run(lambda tx: tx.run("daemon.places", names=list(host.locations)))
+        rows = self.db.run(
+            lambda tx: tx.run("daemon.places", names=list(host.locations), host=host.host)
+        )
         for name in set(host.locations) - {r.name for r in rows}:
             if self._is_due(f"unknown {name}", timedelta(hours=1)):
                 tell(
@@ -235,8 +265,20 @@ class Loop:
                 path = host.locations[r.name]
                 place = Place(r.name, path, r.storage, r.type, r.marker, r.settings, r.capabilities)
                 self.desk.places[r.name] = place
+                if self._looked:  # before that, it is what a predecessor found
+                    self._is_away(r.name, r.trouble or "")
         routes = self.db.run(lambda tx: tx.run("daemon.routes", names=list(self.desk.places)))
         self.routes = {r.name: r for r in routes}
+
+    def _is_away(self, name: str, trouble: str) -> None:
+        """Said once in the journal, and in the status for as long as it is so."""
+        before = self.desk.away.pop(name, "")
+        if trouble:
+            self.desk.away[name] = trouble
+        if bool(before) != bool(trouble):
+            level = logging.WARNING if trouble else logging.INFO
+            said = f"is away: {trouble}" if trouble else "is back"
+            tell(level, f"{name} {said}", location=name)
 
     def _probe(self) -> None:
         """One daemon of a host asks each place if it is there; breakers close on the answer."""
@@ -275,7 +317,9 @@ class Loop:
             self.away_since = time.time()
             tell(logging.WARNING, str(error))
         since = time.strftime("%H:%M", time.localtime(self.away_since))
-        self.attention.tell_systemd(f"STATUS=waiting for the database since {since}: {error}")
+        self.attention.tell_systemd(
+            f"STATUS=waiting for the database since {since}: {error}", MORE_TIME
+        )
         self.workshop.listen()
 
     def _database_is_back(self) -> None:
@@ -290,6 +334,7 @@ class Loop:
         self.attention.tell_systemd("RELOADING=1")
         try:
             fresh = config.load(self.desk.host.path)
+            address.check(fresh)
             self.desk.settings = fresh.settings(self.kind, self.daemon.settings)
             self.desk.host = fresh
             self._refresh()
@@ -299,10 +344,19 @@ class Loop:
         self.attention.tell_systemd("READY=1")
 
     def _say_status(self) -> None:
-        parts = [duty.told(worker.done, worker.of) for duty, worker in self.workshop.duties()]
+        duties = list(self.workshop.duties())
+        parts = status.others(duties)
+        if isinstance(self.daemon, JobDaemon) and duties:
+            if self._queue is None or self._is_due("queue", HEARTBEAT):
+                self._queue = self.db.run(lambda tx: jobs.queue(tx, self.kind, list(self.desk.own)))
+            parts += filter(
+                None,
+                [status.working(self.daemon.doing, duties, self._queue.open, self._queue.oldest)],
+            )
         parts += [f"standing by for {p}: {who} has it" for p, who in self.standing_by.items()]
-        parts += [f"waiting for the kernel to end a worker at {p}" for p in self.workshop.stuck()]
-        text = "; ".join(part for part in parts if part) or "nothing to do"
+        parts += [f"waiting for the kernel to end a worker at {p}" for p in self.workshop.unended()]
+        parts += status.away(self.desk.away)
+        text = "; ".join(parts) or "nothing to do"
         self._status = f"{text} ({self.desk.finished} done, {self.desk.failed} failed)"
         self.attention.tell_systemd(f"STATUS={self._status}")
 
@@ -376,8 +430,13 @@ def command(daemon: JobDaemon | PlaceDaemon) -> Callable[[], None]:
     def main(path: Path | None, name: str, once: bool) -> None:
         start_log(f"nightferry-{daemon.kind}")
         try:
-            loop = Loop(daemon, config.load(path), name=name, once=once)
+            host = config.load(path)
+            address.check(host)
+            loop = Loop(daemon, host, name=name, once=once)
             loop.run()
+        except ConfigError as error:  # the unit does not try again
+            tell(logging.ERROR, str(error))
+            sys.exit(os.EX_CONFIG)
         except NightferryError as error:
             tell(logging.ERROR, str(error))
             sys.exit(1)

@@ -37,6 +37,10 @@ class DatabaseAway(NightferryError):
     there; what was, may be: whoever retries must be able to do it twice."""
 
 
+class Refused(DatabaseAway):
+    """The database asks for a password that we don't have, or refuses ours."""
+
+
 class SchemaMismatch(NightferryError):
     """The database's schema is older or newer than this program understands."""
 
@@ -133,15 +137,20 @@ class Database:
             raise DatabaseAway(str(error)) from error
 
     def _connect(self) -> "psycopg.Connection[Any]":
-        connection = psycopg.connect(
-            self.dsn,
-            connect_timeout=CONNECT_SECONDS,
-            application_name=self._actor[:63],
-            keepalives_idle=20,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=20_000,
-        )
+        try:
+            connection = psycopg.connect(
+                self.dsn,
+                connect_timeout=CONNECT_SECONDS,
+                application_name=self._actor[:63],
+                keepalives_idle=20,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=20_000,
+            )
+        except psycopg.OperationalError as error:
+            if is_password_refused(error):
+                raise Refused(f"the database refuses us: {first_line(error)}") from error
+            raise
         connection.execute(
             "SELECT set_config('nightferry.actor', %s, false), "
             "set_config('nightferry.site', %s, false), set_config('nightferry.host', %s, false),"
@@ -225,6 +234,16 @@ def _why_away(error: BaseException) -> str:
 def is_away(error: sa.exc.DBAPIError) -> bool:
     """True for a lost or refused connection; False for an error in a statement."""
     return error.connection_invalidated or _says_away(error.orig)
+
+
+def is_password_refused(error: psycopg.OperationalError) -> bool:
+    """True if no other password is known to be the only cure. libpq gives no code for what a server
+    says before a session is open; in another language than English it is a database that is away.
+    """
+    asked = error.pgconn
+    if asked is None or not asked.used_password:
+        return False
+    return asked.needs_password or "password authentication failed" in str(error)
 
 
 def _says_away(error: BaseException | None) -> bool:

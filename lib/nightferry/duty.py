@@ -37,6 +37,7 @@ class Desk:
     failed: int = 0
     watch_failed: bool = False
     last_success: dict[str, float] = field(default_factory=dict)  # by what the work needed
+    away: dict[str, str] = field(default_factory=dict)  # places that are not there, and why
 
     @property
     def lease(self) -> timedelta:
@@ -87,7 +88,8 @@ class Duty(Protocol):
         """Each error's name says what comes next."""
 
     def told(self, done: int, of: int) -> str:
-        """For the status, in a person's words; '' for what is not worth one."""
+        """For the status, in a person's words; '' for what is not worth one, or is told together
+        with its like."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,7 @@ class JobDuty:
                 jobs.retry(tx, job, told, desk.me)
 
     def told(self, done: int, of: int) -> str:
-        share = f", {100 * done // of} %" if of else ""
-        return f"{self.job.place}: {self.job.kind} {self.job.about[:13]}{share}"
+        return f"{self.job.location} {100 * done // of} %" if of else self.job.location
 
 
 @dataclass(frozen=True)

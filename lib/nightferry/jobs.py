@@ -260,6 +260,11 @@ def open_work(tx: Tx, kind: str, places: Sequence[str], me: str) -> Row:
     return row
 
 
+def queue(tx: Tx, kind: str, places: Sequence[str]) -> Row:
+    """What is open at these places, up to 10,000: open, oldest."""
+    return tx.run("jobs.queue", kind=kind, places=list(places))[0]
+
+
 def counts(tx: Tx) -> list[Row]:
     """Open work: (kind, state, jobs, oldest)."""
     return tx.run("jobs.count_open")

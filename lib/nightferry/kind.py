@@ -23,6 +23,7 @@ class JobDaemon:
     batch: Callable[[Tx, Job, Any], Next] | None = None  # what do emits on its way
     tick: Callable[[Tx, Any], Next] | None = None  # short, one at a time over all hosts
     refuse: Callable[[Tx, Job, GiveUp], bool] | None = None  # True: recorded, and not to be blocked
+    doing: str = "working on"  # in a person's words, for the status: "packing"
 
     @property
     def work(self) -> Callable[..., Any]:

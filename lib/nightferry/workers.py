@@ -37,7 +37,7 @@ class Worker:
         self.connection = Connection(ours.detach())
         self.assignment: Any = None  # what it does, in its daemon's terms; None = idle
         self.inbox: deque[tuple[Any, ...]] = deque()
-        self.last_progress = self.idle_since = time.monotonic()
+        self.last_progress = self.idle_since = self.began = time.monotonic()
         self.done = self.of = 0
 
     def fileno(self) -> int:
@@ -46,11 +46,12 @@ class Worker:
     def give(self, assignment: Any, task: Task) -> None:
         """Starts a task. A worker that died meanwhile shows at the next :meth:`listen`."""
         self.assignment = assignment
-        self.last_progress = time.monotonic()
+        self.last_progress = self.began = time.monotonic()
         self.done = self.of = 0
         self._send(task)
 
     def answer(self, value: object) -> None:
+        self.last_progress = time.monotonic()  # until now it waited for us
         self._send(("answer", value))
 
     def interrupt(self, error: Exception) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nightferry import jobs
+from nightferry import chronicle, jobs
 from nightferry.child import Task
 from nightferry.db import REFUSED, Database, DatabaseAway, Tx, first_line
 from nightferry.duty import Desk, Duty, JobDuty
@@ -13,6 +13,7 @@ from nightferry.errors import LeaseLost, NightferryError, Stopping, Unavailable
 from nightferry.log import tell
 from nightferry.workers import Worker
 
+STUCK = 1.5  # times its patience
 STOP_PATIENCE = 8.0  # seconds: systemd is promised an end within ten
 
 
@@ -35,15 +36,27 @@ class Workshop:
             if worker.assignment is not None:
                 yield worker.assignment, worker
 
-    def stuck(self) -> list[str]:
+    def unended(self) -> list[str]:
         """Places with a worker that was killed and did not end: it hangs in the kernel."""
         self._killed = {p: w for p, w in self._killed.items() if not w.gone()}
         return list(self._killed)
 
+    def stuck(self) -> bool:
+        """Is a worker silent for much longer than its work may be? It should have been ended.
+
+        One that waits for our answer is not: the database may be away.
+        """
+        now = time.monotonic()
+        return any(
+            now - worker.last_progress > STUCK * duty.patience.total_seconds()
+            for duty, worker in self.duties()
+            if not worker.inbox
+        )
+
     def is_free(self, place: str) -> bool:
         """Nothing is done there. Beside a worker that can't be killed no other is started: it would
         hang as well, and so on while the mount does."""
-        if place in self.stuck():
+        if place in self.unended():
             return False
         worker = self.workers.get(place)
         return worker is None or worker.assignment is None
@@ -97,9 +110,9 @@ class Workshop:
                     self.db.run(self._duty_of(worker).fence)
                     worker.answer(None)
                 case "emit":
-                    worker.answer(self.db.run(lambda tx: self._commit(tx, worker, rest[0])))
+                    worker.answer(self._told(lambda tx: self._commit(tx, worker, rest[0])))
                 case "done":
-                    self.db.run(lambda tx: self._duty_of(worker).done(tx, rest[0]))
+                    self._told(lambda tx: self._duty_of(worker).done(tx, rest[0]))
                     worker.free()
                 case "failed":
                     self._fail(worker, rest[0])
@@ -116,6 +129,17 @@ class Workshop:
         except NightferryError as error:  # what the ledger says of the result
             self._refuse(worker, what, error)
 
+    def _told(self, work: Callable[[Tx], Any]) -> Any:
+        """Commits it, and then the journal has a line for each change."""
+
+        def with_lines(tx: Tx) -> tuple[Any, list[chronicle.Line]]:
+            done = work(tx)
+            return done, chronicle.lines(tx)
+
+        done, lines = self.db.run(with_lines)
+        chronicle.tell_all(lines)
+        return done
+
     def _duty_of(self, worker: Worker) -> Duty:
         duty: Duty | None = worker.assignment
         if duty is None:
@@ -130,7 +154,7 @@ class Workshop:
     def _fail(self, worker: Worker, error: Exception) -> None:
         duty: Duty | None = worker.assignment
         if duty is not None:
-            self.db.run(lambda tx: duty.failed(tx, error))
+            self._told(lambda tx: duty.failed(tx, error))
         worker.free()
 
     def _refuse(self, worker: Worker, what: str, error: NightferryError) -> None:

@@ -73,6 +73,20 @@ def parse(text: str, kind: type[T], source: str = "text") -> T:
     return typing.cast(T, _Reader(source).read(node, kind, "the file"))
 
 
+def place_of(path: Path | None, key: str) -> str:
+    """Where a key of the top level stands: ``FILE, line N``; the file alone if it does not."""
+    try:
+        text = "" if path is None else path.read_text(encoding="utf-8")
+    except OSError:
+        text = ""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if isinstance(node, yaml.MappingNode):
+        for name, _ in node.value:
+            if name.value == key:
+                return f"{path}, line {name.start_mark.line + 1}"
+    return str(path)
+
+
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source

@@ -212,7 +212,7 @@ def test_an_unknown_settings_key_is_refused_with_its_file_line_and_the_nearest_k
         check=False,
         timeout=30,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == os.EX_CONFIG
     assert f"{path}:{line}" in ended.stderr or (
         str(path) in ended.stderr and f"line {line}" in ended.stderr
     )

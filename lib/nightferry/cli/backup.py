@@ -23,9 +23,12 @@ MOST_LISTED = 20
     type=click.Path(file_okay=False, path_type=Path),
     help="Where it is restored to be proven; left out: this host's state directory.",
 )
+@click.option("--nightly", is_flag=True, help="To the location that nightferry.yaml names.")
 @json_option
 @pass_nf
-def command(nf: Context, location: str | None, scratch: Path | None, as_json: bool) -> int:
+def command(
+    nf: Context, location: str | None, scratch: Path | None, nightly: bool, as_json: bool
+) -> int:
     """Dumps the database into LOCATION, a buffer or an archive, and restores the dump to prove it.
 
     Run it as the owner of the database, each night. Without LOCATION: lists what there is. How to
@@ -35,6 +38,10 @@ def command(nf: Context, location: str | None, scratch: Path | None, as_json: bo
     {"young": bool, "backups": [{"location", "path", "sha256", "size", "taken", "proven", "rows",
     "host"}]}
     """
+    if nightly:
+        location = nf.config.backup
+        if location is None:
+            raise ConfigError(f"{nf.config.path} names no location under backup:")
     if location is None:
         return _list(nf, as_json)
     store = _store(nf, location)

@@ -57,7 +57,7 @@ def data_directory(home: Path, binaries: Path, account: Account, *, durable: boo
 def _initdb(data: Path, note: Path, binaries: Path, account: Account, durable: bool) -> None:
     note.write_text("begun\n")
     data.mkdir(mode=0o700, exist_ok=True)
-    os.chown(data, account.uid, account.gid)
+    account.take(data)
     command = [
         *(binaries / "initdb", "-D", data, "--username", OWNER, "--encoding=UTF8"),
         # Built in, and by code point: no upgrade of the system can put an index out of order.

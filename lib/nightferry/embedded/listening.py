@@ -50,6 +50,6 @@ def _private(directory: Path, account: Account) -> bool:
         return False
     if not directory.exists():
         directory.mkdir(mode=0o700)
-        os.chown(directory, account.uid, account.gid)
+        account.take(directory)
     found = directory.lstat()
     return found.st_uid == account.uid and found.st_mode == stat.S_IFDIR | 0o700
