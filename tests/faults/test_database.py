@@ -18,7 +18,7 @@ from nightferry.embedded.binaries import find_binaries
 from nightferry.state import server_account
 from nightferry.testing.sites import wait_until
 
-from tests.conftest import _open_directory
+from tests.database import open_directory
 from tests.daemons.test_recovery import nf_on
 from tests.faults.disks import why_not_mounted
 from tests.faults.world import ARCHIVES, AWAY, BACK, DAEMONS, PATIENCE, World, away_and_back, world
@@ -56,7 +56,7 @@ def small_disk(place: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def database_server() -> Iterator[Server]:
-    with _open_directory() as place, small_disk(place) as disk, Server(disk) as server:
+    with open_directory() as place, small_disk(place) as disk, Server(disk) as server:
         yield server
 
 
@@ -156,7 +156,7 @@ def test_an_answer_to_a_commit_that_gets_lost_loses_no_row_and_doubles_none(nigh
 def deleting(tmp_path: Path) -> Iterator[tuple[World, Server]]:
     """Two sites where a frame goes from the source as soon as it is proven; no daemon runs yet."""
     with (
-        _open_directory() as place,
+        open_directory() as place,
         Server(place) as server,
         world(tmp_path / "sites", server.dsn, keep="0 s") as here,
     ):
@@ -166,7 +166,7 @@ def deleting(tmp_path: Path) -> Iterator[tuple[World, Server]]:
 @contextmanager
 def standby_of(primary: Server) -> Iterator[Server]:
     """A copy that follows its primary, as long as nobody cuts the line between them."""
-    with _open_directory() as place:
+    with open_directory() as place:
         standby = Server(place)
         account = server_account()
         standby.home.mkdir(mode=0o711)
@@ -278,7 +278,7 @@ def test_last_nights_backup_is_restored_and_what_it_does_not_know_is_found_again
     here.expose()
     here.everything_is_archived()
     nf = nf_on(here.proxy.dsn, here.site, tmp_path / "before")
-    with _open_directory() as scratch:
+    with open_directory() as scratch:
         assert nf("backup", "archive-a", "--scratch", str(scratch)).code == 0
     here.expose()
     here.everything_is_archived()
@@ -287,7 +287,7 @@ def test_last_nights_backup_is_restored_and_what_it_does_not_know_is_found_again
     here.all_say(AWAY, away)
     here.stop()
     (dump,) = here.site.sites.path("archive-a").glob("nightferry-backup/*.dump")
-    with _open_directory() as place, Server(place) as restored:
+    with open_directory() as place, Server(place) as restored:
         program = find_binaries(restored.home / "binaries", server_account()) / "pg_restore"
         subprocess.run(
             [
