@@ -137,6 +137,12 @@ class World:
             f"INSERT INTO deletion ({column}, reason, nominated) VALUES (%s, %s, %s) RETURNING id",
             t.id, reason, nominated,
         )  # fmt: skip
+        self._sql(
+            "INSERT INTO deletion_copy (deletion, copy) SELECT %s, c.id FROM physical_copy c"
+            " JOIN data_location l ON l.name = c.location AND l.type <> 'LONG_TERM_ARCHIVE'"
+            " LEFT JOIN package_member m ON m.file = c.file"
+            " WHERE %s IN (c.package, m.package, c.file)", id, t.id,
+        )  # fmt: skip
         self.deletions[thing] = Deletion(id, thing, reason, nominated)
 
     def replace_at_path(self, file: str, by: str) -> None:
@@ -260,7 +266,8 @@ class World:
                 and self._is_full(copy.location)),
             "version": not thing.replaced and (ephemeral or (package is not None and package.packed)),
             "copies": len(holding) >= needed,
-            "proof": needed == 0 or len(proven) >= needed,
+            "proof": needed == 0
+            or (deletion is not None and len(proven) >= min(needed, len(holding))),
             "unneeded": not self._awaited(copy, package, program),
             "hold": not any(self.holds.get(what) for what in self._holdable(thing, package)),
             "database": self.trusted,

@@ -4,7 +4,9 @@ and each clause alone keeps a copy, by the name that ``nf why`` gives it.
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.database import new_database
 from tests.ledger import NIGHT
+from tests.typed import Nf
 from tests.unit.rule_world import (
     ARCHIVES,
     DAY,
@@ -136,3 +139,85 @@ def test_the_rule_and_its_model_agree_on_thousands_of_histories(
     ground: "psycopg.Connection[Any]", history: list[Any], proven: bool
 ) -> None:
     agree(ground, (PROVEN if proven else []) + history)
+
+
+# --- each clause alone ----------------------------------------------------------------------------
+
+
+def copy_at(here: World, thing: str, location: str) -> int:
+    """The number of a copy, for what happens to it."""
+    (n,) = (n for n, c in enumerate(here.copies) if (c.thing, c.location) == (thing, location))
+    return n
+
+
+# (clause, whose copy, where, what happens, what is said)
+ALONE = [
+    ("present", "f1", "dome-disk", [("set_state", "suspect")], "the copy is suspect"),
+    ("place", "package", "cluster", [], "nothing is deleted from a PROCESSING"),
+    ("enabled", "f1", "dome-disk", [("configure", "dome-disk", {"enabled": False})], "only plans"),
+    ("policy", "f1", "dome-disk", [("configure", "dome-disk", {"keep": 300 * DAY})], "kept until"),
+    ("policy", "f1", "dome-disk", [("configure", "dome-disk", {"keep": None})], "nothing go by age"),
+    ("version", "f1", "dome-disk", [("replace_at_path", "f1", "loose")], "was replaced"),
+    ("copies", "f1", "dome-disk", [("read", "vault-b", MINUTE, "medium", "differs")], "1 of 2"),
+    ("copies", "f1", "dome-disk", [("configure", "vault-b", {"domain": "hall-a"})], "1 of 2"),
+    ("proof", "f1", "dome-disk", [("read", "vault-b", 8 * MINUTE, "cache", "good")], "1 of 2"),
+    ("proof", "f1", "dome-disk", [("set_proof_max_age", timedelta(0))], "0 of 2"),
+    ("unneeded", "package", "dome-buffer", [("send", True)], "centre-buffer still waits"),
+    ("unneeded", "package", "centre-buffer", [("ask_archive", "", "vault-c", True)], "vault-c still"),
+    ("hold", "f1", "dome-disk", [("hold", "f1", False)], "referee"),
+    ("hold", "f1", "dome-disk", [("hold", "package", False)], "referee"),
+    ("hold", "f1", "dome-disk", [("hold", str(NIGHT), False)], "referee"),
+    ("hold", "package", "dome-buffer", [("hold", "f2", False)], "referee"),
+    ("database", "f1", "dome-disk", [("restore", False)], "not audited yet"),
+    ("switch", "f1", "dome-disk", [("stop", True)], "stopped by"),
+]  # fmt: skip
+
+
+def test_a_package_that_was_proven_may_go_from_source_and_buffers(proven: World) -> None:
+    for (copy, deletion, _), answer in zip(proven.asks(), proven.answers(), strict=True):
+        if deletion is not None and copy.location in EMPTIED and copy.thing != "ephemeral":
+            assert all(answer.values()), (copy, answer)
+
+
+@pytest.mark.parametrize(("clause", "thing", "location", "happens", "words"), ALONE)
+def test_each_clause_alone_keeps_a_copy_and_nf_why_names_it(
+    database: str, tmp_path: Path, clause: str, thing: str, location: str,
+    happens: list[tuple[Any, ...]], words: str,
+) -> None:  # fmt: skip
+    build(database)
+    with psycopg.connect(database) as connection:
+        here = after(world(connection), PROVEN)
+        n = copy_at(here, thing, location)
+        after(here, [(e[0], n, *e[1:]) if e[0] == "set_state" else e for e in happens])
+    nf = Nf(database, tmp_path)
+    name = "f1.fits" if thing == "f1" else str(here.things[thing].id)
+    rows = nf.json("why", name)["clauses"][str(here.copies[n].id)]
+    assert [(r["clause"], words in r["detail"]) for r in rows if not r["holds"]] == [(clause, True)]
+    said = next(r["detail"] for r in rows if not r["holds"])
+    assert f"NO {clause} {said}" in nf("why", name).words
+    decide(database, here)
+    assert state_of(database, here.copies[n].id) != "deleting"
+
+
+def decide(dsn: str, here: World) -> None:
+    with psycopg.connect(dsn) as connection:
+        for deletion in here.deletions.values():
+            connection.execute("SELECT decide_deletion(%s)", (deletion.id,))
+
+
+def state_of(dsn: str, copy: UUID) -> str:
+    with psycopg.connect(dsn) as connection:
+        state: str = connection.execute(
+            "SELECT state::text FROM physical_copy WHERE id = %s", (copy,)
+        ).fetchall()[0][0]
+        return state
+
+
+def test_no_copy_in_an_archive_may_go_however_many_others_hold_it(proven: World) -> None:
+    after(proven, [
+        ("configure", "vault-c", {"domain": "hall-c"}),
+        ("read", "vault-c", 10 * MINUTE, "medium", "good"),
+    ])  # fmt: skip
+    for (copy, deletion, _), answer in zip(proven.asks(), proven.answers(), strict=True):
+        if deletion is not None and copy.location in ARCHIVES:
+            assert [c for c, holds in answer.items() if not holds] == ["place"]
