@@ -273,10 +273,10 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
          ELSE 'these are the bytes that were packed' END FROM c
   UNION ALL SELECT 'copies', s.held >= n.copies,
     format('%s of %s archives hold it%s', s.held, n.copies, coalesce(': ' || s.places, '')) FROM survivor s, need n
-  UNION ALL SELECT 'proof', n.copies = 0 OR (c.nominated IS NOT NULL AND s.proven >= n.copies),
+  UNION ALL SELECT 'proof', n.copies = 0 OR (c.nominated IS NOT NULL AND s.proven >= least(s.held, n.copies)),
     CASE WHEN n.copies = 0 THEN 'none is needed'
          WHEN c.nominated IS NULL THEN 'not nominated: its archive copies are read again first'
-         ELSE format('%s of %s archives were read well since it was nominated', s.proven, n.copies) END FROM c, survivor s, need n
+         ELSE format('%s of %s archives were read well since it was nominated', s.proven, least(s.held, n.copies)) END FROM c, survivor s, need n
   UNION ALL SELECT 'unneeded', u.missing IS NULL,
     CASE WHEN u.missing IS NULL THEN 'no transfer or archive waits for it' ELSE u.missing || ' still waits for it' END
     FROM c LEFT JOIN unfinished u ON true

@@ -18,7 +18,7 @@ class Story:
     package: Row | None
     copies: list[Row]
     members: list[Row]  # of a package: its loose files by place and state
-    clauses: dict[UUID, list[Row]]  # of each copy at a SOURCE or BUFFER that is still there
+    clauses: dict[UUID, list[Row]]  # of each copy outside the archives that is still there
     deletions: list[Row]
     proofs: list[Row]
     holds: list[Row]
@@ -35,11 +35,12 @@ class Story:
 
     @property
     def places(self) -> list[tuple[UUID, str, str, str]]:
-        """(copy, location, state, whose) of what a reaper could take: one for a package's files."""
+        """(copy, location, state, whose) of what a person may ask the rule of: all but the archives'
+        copies; one for a package's files."""
         found = [
             (c.id, c.location, c.state, "the package" if c.is_package else "the file")
             for c in self.copies
-            if c.type in ("SOURCE", "BUFFER")
+            if c.type != "LONG_TERM_ARCHIVE"
         ]
         loose = [
             (m.example, m.location, m.state, f"its {count(m.files, 'file')}") for m in self.members

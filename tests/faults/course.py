@@ -65,12 +65,16 @@ class Course:
     def points(self, scene: Scene) -> list[Point]:
         """Every distinct point of a scene: its process is run and traced, once each."""
         found: list[Point] = []
-        everything = ["-e", f"trace={','.join(tracing.CALLS)}"]
         for process in ("daemon", *(["worker"] if scene.worker else [])):
             with self.scenery.copy(scene) as place:
-                calls = self._traced(scene, process, place, everything)
+                calls = self.calls(scene, process, place)
                 found += tracing.points(scene.name, process, calls)
         return found
+
+    def calls(self, scene: Scene, process: str, place: Place) -> list[Call]:
+        """What a process of a scene asks of the system, in its order."""
+        everything = ["-e", f"trace={','.join(tracing.CALLS)}"]
+        return self._traced(scene, process, place, everything)
 
     def run(self, point: Point, fault: str) -> Ran:
         """``fault`` as strace's inject takes it: ``signal=SIGKILL``, ``error=EIO``, ``retval=0``."""

@@ -5,7 +5,7 @@ daemon does the work; then they wake. Nothing that stands may change, and they h
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from tests.faults import checker, tracing
 from tests.faults.course import Course, pid_of_worker
 from tests.faults.scenes import SCENES, Place, Scene
 from tests.faults.stage import worker_file
-from tests.faults.tracing import Point
+from tests.faults.tracing import Call, Point
 
-STEPS = ("renameat2", "linkat", "unlinkat", "rmdir", "mkdirat", "fsync", "flock", "openat")
+STEPS = ("renameat2", "linkat", "unlinkat")
 WAKES = "nothing was changed"
 # No lease ends just after a server's start.
 OLD_ENOUGH = "SELECT now() - pg_postmaster_start_time() > interval '20.5 s'"
 IN_TRANSACTION = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
  AND pid <> pg_backend_pid() AND state <> 'idle'"""
+Meanwhile = Callable[[Course, Place], None]
 LEASES_END = "UPDATE job SET due = now() - interval '1 s' WHERE state = 'running'"
 
 
@@ -34,18 +35,33 @@ class Woke:
     said: str = ""
 
 
-def points(all_points: list[Point]) -> Iterator[Point]:
-    """Where a worker publishes or deletes: at each call of it, and between its last question and it."""
-    for point in all_points:
-        publishes = point.scene.startswith(("verify what", "reap"))
-        answer = point.about == "the worker's channel: answer" and point.call == "read"
-        if publishes and point.process == "worker" and (point.call in STEPS or answer):
-            yield point
+def points(course: Course, name: str) -> Iterator[Point]:
+    """Where a scene's worker is to freeze: right before each distinct call that publishes, moves or
+    deletes, when nothing is left to be asked, and right after it."""
+    scene, _ = SCENES[name]
+    with course.scenery.copy(scene) as place:
+        calls = course.calls(scene, "worker", place)
+    seen = set()
+    for index, call in enumerate(calls):
+        if call.name in STEPS and (call.name, call.about) not in seen:
+            seen.add((call.name, call.about))
+            step = f"{call.name} of {call.about}"
+            yield _point(name, f"before {step}", calls[:index])
+            yield _point(name, f"after {step}", calls[: index + 1])
 
 
-def run(
-    course: Course, point: Point, meanwhile: Callable[[Course, Place], None] | None = None
-) -> Woke:
+def _point(scene: str, about: str, calls: Sequence[Call]) -> Point:
+    """The last of ``calls``: a process stops when the call in which it is told to has returned."""
+    last = calls[-1]
+    when = last.number
+    if last.target:
+        alike = (c.thread == last.thread and c.name == last.name and last.target in c.names
+                 for c in calls)  # fmt: skip
+        when = sum(alike)
+    return Point(scene, "worker", last.name, about, 1, last.target, when)
+
+
+def run(course: Course, point: Point, meanwhile: Meanwhile | None = None) -> Woke:
     """``meanwhile`` happens to the files after the other daemon has finished, before the waking."""
     scene, _ = SCENES[point.scene]
     woke = Woke(point)

@@ -26,8 +26,8 @@ MOST_LISTED = 20
 def command(nf: Context, name: str, night: date | None, as_json: bool) -> int:
     """Where is every copy, and why is it still there or gone?
 
-    FILE is a name, any end of a path, or a uuid; PACKAGE is its name. For each copy at a SOURCE or
-    BUFFER: the deletion rule clause by clause, exactly as the reaper asks it; or when it was
+    FILE is a name, any end of a path, or a uuid; PACKAGE is its name. For each copy outside the
+    archives: the deletion rule clause by clause, exactly as the reaper asks it; or when it was
     deleted, why, and what was proven before.
 
     Exits with 1 if nothing is known by that name, and with 2 if several are.
