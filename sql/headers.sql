@@ -48,3 +48,6 @@ FROM header_correction c LEFT JOIN raw_data_file f ON f.id = c.file WHERE c.with
 
 -- name: withdraw
 UPDATE header_correction SET withdrawn = now() WHERE id = %(id)s AND withdrawn IS NULL RETURNING id;
+
+-- name: place
+SELECT type::text, settings FROM data_location WHERE name = %(location)s;

@@ -511,7 +511,11 @@ END $$;
 CREATE FUNCTION public.running_incarnation(OUT system_identifier bigint, OUT timeline integer, OUT database_oid oid) RETURNS record
     LANGUAGE sql STABLE
     AS $$
-  SELECT s.system_identifier, c.timeline_id, d.oid
+  SELECT s.system_identifier,
+         CASE WHEN pg_is_in_recovery() THEN c.timeline_id
+              -- The first eight digits of the name of the log's file that is written to.
+              ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer END,
+         d.oid
   FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
   WHERE d.datname = current_database()
 $$;

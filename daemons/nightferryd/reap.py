@@ -11,7 +11,7 @@ Killed    at any moment: safe. Each step can be done twice, and the rule is aske
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nightferry.child import Work
@@ -20,7 +20,8 @@ from nightferry.db import Tx
 from nightferry.errors import Occupied, Retry, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.packaging.sidecar import SUFFIX
-from nightferry.stores.base import Store, Stored
+from nightferry.place import BACKUPS
+from nightferry.stores.base import Abandoned, Store, Stored
 
 NOTHING = Stored("", -1, 0)  # what is seen where no file is
 TOUCHED = "something of it was changed since it was last read"
@@ -98,12 +99,18 @@ def _sweep(store: Store, work: Work) -> Swept:
     rows = work.ask("jobs.subjects_at", location=store.location)
     abouts = [subject.rpartition("@")[0] for (subject,) in rows]
     meant = {t for (t,) in work.ask("reap.meant", location=store.location, abouts=abouts)}
-    garbage = [t for t in left if t.token not in meant]
+    garbage = [t for t in left if t.token not in meant and not _is_a_dump(t)]
     for number, temporary in enumerate(garbage, 1):
         work.check()
         store.discard(temporary.path)
         work.progress(number, len(garbage))
     return Swept(len(garbage))
+
+
+def _is_a_dump(left: Abandoned) -> bool:
+    """Of the database, being written or proven: no row can mean it. An older one was given up."""
+    young = left.modified > datetime.now(UTC) - timedelta(days=1)
+    return young and left.path.startswith(f"{BACKUPS}/")
 
 
 def _to_trash(store: Store, copy: dict[str, Any], work: Work) -> Step:

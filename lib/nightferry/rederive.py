@@ -104,7 +104,7 @@ class _Again:
 
     def _reader(self, tx: Tx, location: str) -> Reader:
         if location not in self.readers:
-            place = tx.run("daemon.places", names=[location])[0]
+            place = tx.run("headers.place", location=location)[0]
             telescopes = {
                 r[0]: Telescope(*r[1:]) for r in tx.run("ingest.telescopes", location=location)
             }

@@ -1,6 +1,8 @@
 """nf backup: a dump that was restored and counted; nothing else gets its name."""
 
+import os
 import subprocess
+import time
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +26,22 @@ def nf(two_sites: Ground, database: str, tmp_path: Path) -> Nf:
 def lying_there(site: Ground) -> list[str]:
     folder = site.sites.path("archive-a") / "nightferry-backup"
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def test_a_dump_that_is_being_made_is_left_alone_and_one_that_was_given_up_is_not(
+    two_sites: Ground,
+) -> None:
+    folder = two_sites.sites.path("archive-a") / "nightferry-backup"
+    folder.mkdir()
+    names = [
+        f".2026-03-1{n}T120000Z.dump.01234567-89ab-cdef-0123-00000000000{n}.part" for n in (4, 5)
+    ]
+    for name in names:
+        (folder / name).write_bytes(b"half of a dump")
+    long_ago = time.time() - 2 * 86_400
+    os.utime(folder / names[0], (long_ago, long_ago))
+    two_sites.once("center", "reap")
+    assert lying_there(two_sites) == names[1:]
 
 
 def test_a_backup_gives_back_every_row_in_an_empty_database(

@@ -77,6 +77,14 @@ class Disk:
         """As it is, whoever still has something open: it is out of sight, and lives on for them."""
         subprocess.run(["umount", "-l", str(self.mount_point)], check=True)
 
+    def exchange(self) -> None:
+        """For a copy of it: the same files, and another disk."""
+        copy = self.folder.with_name(f"{self.folder.name}.copy")
+        shutil.copytree(self.folder, copy)
+        self.unmount()
+        self.folder = copy
+        self.bind()
+
     def read_only(self, yes: bool = True) -> None:
         _mount("-o", f"remount,bind,{'ro' if yes else 'rw'}", str(self.mount_point))
 
