@@ -23,17 +23,18 @@ PYTEST = ("-m", "pytest", "-n", "2", "--no-header", "tests/faults", "-m", "slow 
 @click.option("--points", default="", help="only faults whose name holds this: a scene, a call …")
 @click.option("--sample", type=click.IntRange(1), help="only so many of them, always the same")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="go on with the run whose folder this is")  # fmt: skip
+              help="go on in this run's folder: what was not well, or not tried")  # fmt: skip
 def faults(points: str, sample: int | None, resume: Path | None) -> None:
     """Runs every fault at every point, then the other families, and writes docs/promises.md."""
     folder = resume or Path(tempfile.mkdtemp(prefix="nightferry-faults-"))
     os.environ[results.FOLDER] = str(folder)
     campaign.tell(f"results are kept in {folder}", stays=True)
+    results.keep("begun", commit=promises.commit())
     began = time.monotonic()
     found: list[Point] = []
     with campaign.prepared(found) as prepared:
         campaign.run(campaign.faults(found, points, sample), prepared, folder)
-    good = not any(r["wrong"] for r in results.read(folder, "fault"))
+    good = not any(r["wrong"] for r in campaign.kept(folder))
     whole = not points and sample is None
     if whole:
         good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0

@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from nightferry.embedded import Embedded
@@ -82,14 +83,19 @@ def faults(points: Iterable[Point], only: str, sample: int | None) -> list[Fault
 
 
 def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
-    """Runs all that ``folder`` holds no result of; each result is told and kept as it comes."""
-    known = {(r["point"], r["fault"]) for r in results.read(folder, "fault")}
+    """Runs all that ``folder`` does not say went well; each result is told and kept as it comes."""
+    known = {(r["point"], r["fault"]) for r in kept(folder) if r["hit"] and not r["wrong"]}
     todo = [f for f in todo if (str(f.point), f.what) not in known]
     progress = Progress(len(todo), folder)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, context, _begin, (prepared,)) as pool:
         for future in as_completed([pool.submit(_one, fault) for fault in todo]):
             progress.add(*future.result())
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """What came out of each fault, the last time it was tried."""
+    return results.read(folder, "fault", "point", "fault")
 
 
 class Progress:

@@ -61,6 +61,7 @@ def pytest_runtest_makereport(
             test=getattr(item, "originalname", item.name),
             case=item.name,
             promise=(inspect.getdoc(module) or "").partition("\n\n")[0],
+            when=report.when,
             outcome=report.outcome,
             why=report.longrepr[2] if isinstance(report.longrepr, tuple) else "",
             seconds=round(report.duration, 1),

@@ -13,7 +13,7 @@ import psycopg
 from nightferry.embedded import Embedded
 
 from tests.database import open_directory
-from tests.faults import checker, results
+from tests.faults import campaign, checker, results
 from tests.faults.faults import KILL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,9 +22,10 @@ Result = Mapping[str, Any]
 
 def page(folder: Path) -> str:
     """The page of the run in ``folder``, as Markdown."""
-    faults = list(results.read(folder, "fault"))
-    tests = list(results.read(folder, "test"))
-    figures = list(results.read(folder, "figure"))
+    faults = campaign.kept(folder)
+    tests = results.read(folder, "test", "file", "case", "when")
+    figures = results.read(folder, "figure", "file", "name")
+    commits = dict.fromkeys(r["commit"] for r in results.read(folder, "begun"))
     seconds = sum(r["seconds"] for r in results.read(folder, "time"))
     lines = [
         "# What is promised, and how it was tested",
@@ -33,7 +34,7 @@ def page(folder: Path) -> str:
         " the tests in `tests/faults/`; what follows is what came out of the last whole run.",
         "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- Commit: {_commit()}",
+        f"- Commit: {', then '.join(commits)}",
         f"- Machine: {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         f"- PostgreSQL {_postgres()}, Python {platform.python_version()}",
         f"- Duration: {seconds / 60:.0f} minutes",
@@ -170,7 +171,9 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _commit() -> str:
+def commit() -> str:
+    """What is tested, by its commit."""
+
     def git(*words: str) -> str:
         run = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
         return run.stdout.strip()

@@ -5,7 +5,6 @@ Several processes write at once: a line is one write to a file that is only appe
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,12 @@ def path() -> Path:
     return Path(os.environ[FOLDER]) / NAME
 
 
-def read(folder: Path, what: str) -> Iterator[dict[str, Any]]:
-    """The results of one kind, in the order in which they came."""
+def read(folder: Path, what: str, *key: str) -> list[dict[str, Any]]:
+    """The results of one kind, in the order in which they came; of those with one ``key`` the last."""
+    found: dict[Any, dict[str, Any]] = {}
     file = folder / NAME
     for line in file.read_text().splitlines() if file.exists() else []:
         result = json.loads(line)
         if result.pop("what") == what:
-            yield result
+            found[tuple(result[k] for k in key) or len(found)] = result
+    return list(found.values())
