@@ -88,9 +88,12 @@ def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
     todo = [f for f in todo if (str(f.point), f.what) not in known]
     progress = Progress(len(todo), folder)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, context, _begin, (prepared,)) as pool:
+    pool = ProcessPoolExecutor(WORKERS, context, _begin, (prepared,))
+    try:
         for future in as_completed([pool.submit(_one, fault) for fault in todo]):
             progress.add(*future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)  # who breaks it off does not wait for the rest
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
