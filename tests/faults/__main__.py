@@ -4,6 +4,7 @@ Narrowed by an option it runs those faults alone, and writes no page.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import click
+import psycopg
 
 from tests.faults import campaign, promises, results
 from tests.faults.tracing import Point
@@ -26,13 +28,15 @@ PYTEST = ("-m", "pytest", "-n", "2", "--no-header", "tests/faults", "-m", "slow 
               help="go on in this run's folder: what was not well, or not tried")  # fmt: skip
 def faults(points: str, sample: int | None, resume: Path | None) -> None:
     """Runs every fault at every point, then the other families, and writes docs/promises.md."""
+    if os.geteuid() or not shutil.which("strace"):
+        raise click.ClickException("faults are strace's, and root's: install it, and run as root")
     folder = resume or Path(tempfile.mkdtemp(prefix="nightferry-faults-"))
     os.environ[results.FOLDER] = str(folder)
     campaign.tell(f"results are kept in {folder}", stays=True)
-    results.keep("begun", commit=promises.commit())
     began = time.monotonic()
     found: list[Point] = []
     with campaign.prepared(found) as prepared:
+        results.keep("begun", commit=promises.commit(), postgres=_version(prepared.server))
         campaign.run(campaign.faults(found, points, sample), prepared, folder)
     good = not any(r["wrong"] for r in campaign.kept(folder))
     whole = not points and sample is None
@@ -44,6 +48,12 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
         (ROOT / "docs" / "promises.md").write_text(page)
     click.echo(page)
     sys.exit(0 if good else 1)
+
+
+def _version(server: str) -> str:
+    with psycopg.connect(server) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    return str(row[0]) if row else ""
 
 
 if __name__ == "__main__":

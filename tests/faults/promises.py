@@ -9,10 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from nightferry.embedded import Embedded
-
-from tests.database import open_directory
 from tests.faults import campaign, checker, results
 from tests.faults.faults import KILL
 
@@ -25,7 +21,8 @@ def page(folder: Path) -> str:
     faults = campaign.kept(folder)
     tests = results.read(folder, "test", "file", "case", "when")
     figures = results.read(folder, "figure", "file", "name")
-    commits = dict.fromkeys(r["commit"] for r in results.read(folder, "begun"))
+    begun = results.read(folder, "begun")
+    commits, servers = (list(dict.fromkeys(b[k] for b in begun)) for k in ("commit", "postgres"))
     seconds = sum(r["seconds"] for r in results.read(folder, "time"))
     lines = [
         "# What is promised, and how it was tested",
@@ -36,7 +33,7 @@ def page(folder: Path) -> str:
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- Commit: {', then '.join(commits)}",
         f"- Machine: {os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        f"- PostgreSQL {_postgres()}, Python {platform.python_version()}",
+        f"- PostgreSQL {', '.join(servers)}, Python {platform.python_version()}",
         f"- Duration: {seconds / 60:.0f} minutes",
         "",
         *_promises(faults, tests),
@@ -179,14 +176,5 @@ def commit() -> str:
         return run.stdout.strip()
 
     changed = [p for p in git("status", "--porcelain").splitlines() if "promises.md" not in p]
-    return f"{git('rev-parse', '--short=12', 'HEAD')}{', with changes' if changed else ''}"
-
-
-def _postgres() -> str:
-    with (
-        open_directory() as folder,
-        Embedded(folder, durable=False) as server,
-        psycopg.connect(server.dsn) as connection,
-    ):
-        row = connection.execute("SHOW server_version").fetchone()
-    return str(row[0]) if row else "?"
+    head = git("rev-parse", "--short=12", "HEAD") or "not known"
+    return f"{head}{', with changes' if changed else ''}"
