@@ -36,13 +36,13 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     began = time.monotonic()
     found: list[Point] = []
     with campaign.prepared(found) as prepared:
-        results.keep("begun", commit=promises.commit(), postgres=_version(prepared.server))
+        results.keep(folder, "begun", commit=promises.commit(), postgres=_version(prepared.server))
         campaign.run(campaign.faults(found, points, sample), prepared, folder)
     good = not any(r["wrong"] for r in campaign.kept(folder))
     whole = not points and sample is None
     if whole:
         good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0
-    results.keep("time", seconds=round(time.monotonic() - began))
+    results.keep(folder, "time", seconds=round(time.monotonic() - began))
     page = promises.page(folder)
     if whole:
         (ROOT / "docs" / "promises.md").write_text(page)

@@ -114,6 +114,7 @@ class Progress:
         self.counts["wrong"] += bool(ran.wrong)
         self.counts["missed"] += not ran.hit
         results.keep(
+            self.folder,
             "fault",
             scene=ran.point.scene,
             kind=kind_of(ran.point),
