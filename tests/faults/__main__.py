@@ -22,7 +22,9 @@ PYTEST = ("-m", "pytest", "-n", "2", "--no-header", "tests/faults", "-m", "slow 
 
 
 @click.command()
-@click.option("--points", default="", help="only faults whose name holds this: a scene, a call …")
+@click.option(
+    "--points", default="", help="only faults whose name holds this, as 'archive, worker: fsync'"
+)
 @click.option("--sample", type=click.IntRange(1), help="only so many of them, always the same")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="go on in this run's folder: what was not well, or not tried")  # fmt: skip
@@ -35,7 +37,7 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     campaign.tell(f"results are kept in {folder}", stays=True)
     began = time.monotonic()
     found: list[Point] = []
-    with campaign.prepared(found) as prepared:
+    with campaign.prepared(found, points) as prepared:
         results.keep(folder, "begun", commit=promises.commit(), postgres=_version(prepared.server))
         campaign.run(campaign.faults(found, points, sample), prepared, folder)
     good = not any(r["wrong"] for r in campaign.kept(folder))

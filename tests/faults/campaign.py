@@ -55,8 +55,13 @@ class Prepared:
 
 
 @contextmanager
-def prepared(points: list[Point]) -> Iterator[Prepared]:
-    """Prepares every scene, and puts every point of them into ``points``."""
+def prepared(points: list[Point], only: str) -> Iterator[Prepared]:
+    """Prepares the scenes, and puts every point of them into ``points``.
+
+    Where ``only`` begins with a scene's name, that scene alone.
+    """
+    every = [scene for scene, _ in SCENES.values()]
+    scenes = [scene for scene in every if only.startswith(scene.name)] or every
     with (
         open_directory(memory=True) as data,
         open_directory() as folder,
@@ -67,7 +72,7 @@ def prepared(points: list[Point]) -> Iterator[Prepared]:
         template = urlsplit(dsn).path[1:]
         with scenery(server.dsn, template, folder) as made:
             course = Course(made)
-            for scene, _ in SCENES.values():
+            for scene in scenes:
                 points += course.points(scene)
                 course.end(scene)
                 tell(f"{len(points)} points, so far of {scene.name}")
