@@ -4,10 +4,19 @@ import mmap
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from stat import S_ISDIR
 
-from nightferry.durable import Root, link, rename_no_replace, temporary_path
+from nightferry.durable import (
+    TRASH,
+    Root,
+    link,
+    parse_temporary,
+    rename_no_replace,
+    temporary_path,
+)
 from nightferry.errors import GiveUp
 from nightferry.filesystem import answers_from_memory, file_system_type_of, is_network
 from nightferry.names import to_bytes
@@ -64,7 +73,6 @@ def probe(path: Path) -> Capabilities:
 def _tried(root: Root, about: Capabilities) -> Capabilities:
     token = str(uuid.uuid4())
     first, second, third = (temporary_path(f"probe-{n}", token) for n in (1, 2, 3))
-    entry = None
     try:
         with root.temporary("probe-1", token) as temporary:
             temporary.write(b"probe")
@@ -75,23 +83,32 @@ def _tried(root: Root, about: Capabilities) -> Capabilities:
         direct = not answers_from_memory(about.file_system) and _reads_directly(root, now)
         case_sensitive = not _is_there(root, now.replace("probe", "PROBE"))
         try:
-            entry = root.trash(now, token)
+            root.trash(now, token)
+            trashed = True
         except GiveUp:
-            entry = None  # the trash is on another file system
+            trashed = False  # the trash is on another file system
         return replace(
             about,
             renameat2=renamed,
             link=linked,
             o_direct=direct,
             directory_fsync=_syncs(root._fd),
-            rename_to_trash=entry is not None,
+            rename_to_trash=trashed,
             case_sensitive=case_sensitive,
         )
     finally:
-        if entry is not None:
-            root.erase(entry)
         for path in (first, second, third):
             root.discard(path)
+        _clear_trash(root)
+
+
+def _clear_trash(root: Root) -> None:
+    """Erases what this probe, or an earlier one that was cut short, put there: no sweep would."""
+    with suppress(FileNotFoundError):
+        for token in [one for one in root.scan(TRASH) if S_ISDIR(one.stat.st_mode)]:
+            for left in root.scan(f"{TRASH}/{token.name}"):
+                if parse_temporary(left.name) == token.name and left.name.startswith(".probe-"):
+                    root.erase(f"{TRASH}/{token.name}/{left.name}")
 
 
 def _works(call: Callable[[int, bytes, int, bytes], None], root: Root, old: str, new: str) -> bool:

@@ -4,6 +4,7 @@ Narrowed by an option it runs those faults alone, and writes no page.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import click
+import psycopg
 
 from tests.faults import campaign, promises, results
 from tests.faults.tracing import Point
@@ -20,29 +22,40 @@ PYTEST = ("-m", "pytest", "-n", "2", "--no-header", "tests/faults", "-m", "slow 
 
 
 @click.command()
-@click.option("--points", default="", help="only faults whose name holds this: a scene, a call …")
+@click.option(
+    "--points", default="", help="only faults whose name holds this, as 'archive, worker: fsync'"
+)
 @click.option("--sample", type=click.IntRange(1), help="only so many of them, always the same")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="go on with the run whose folder this is")  # fmt: skip
+              help="go on in this run's folder: what was not well, or not tried")  # fmt: skip
 def faults(points: str, sample: int | None, resume: Path | None) -> None:
     """Runs every fault at every point, then the other families, and writes docs/promises.md."""
+    if os.geteuid() or not shutil.which("strace"):
+        raise click.ClickException("faults are strace's, and root's: install it, and run as root")
     folder = resume or Path(tempfile.mkdtemp(prefix="nightferry-faults-"))
     os.environ[results.FOLDER] = str(folder)
     campaign.tell(f"results are kept in {folder}", stays=True)
     began = time.monotonic()
     found: list[Point] = []
-    with campaign.prepared(found) as prepared:
+    with campaign.prepared(found, points) as prepared:
+        results.keep(folder, "begun", commit=promises.commit(), postgres=_version(prepared.server))
         campaign.run(campaign.faults(found, points, sample), prepared, folder)
-    good = not any(r["wrong"] for r in results.read(folder, "fault"))
+    good = not any(r["wrong"] for r in campaign.kept(folder))
     whole = not points and sample is None
     if whole:
         good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0
-    results.keep("time", seconds=round(time.monotonic() - began))
+    results.keep(folder, "time", seconds=round(time.monotonic() - began))
     page = promises.page(folder)
     if whole:
         (ROOT / "docs" / "promises.md").write_text(page)
     click.echo(page)
     sys.exit(0 if good else 1)
+
+
+def _version(server: str) -> str:
+    with psycopg.connect(server) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    return str(row[0]) if row else ""
 
 
 if __name__ == "__main__":

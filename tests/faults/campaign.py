@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from nightferry.embedded import Embedded
@@ -54,8 +55,13 @@ class Prepared:
 
 
 @contextmanager
-def prepared(points: list[Point]) -> Iterator[Prepared]:
-    """Prepares every scene, and puts every point of them into ``points``."""
+def prepared(points: list[Point], only: str) -> Iterator[Prepared]:
+    """Prepares the scenes, and puts every point of them into ``points``.
+
+    Where ``only`` begins with a scene's name, that scene alone.
+    """
+    every = [scene for scene, _ in SCENES.values()]
+    scenes = [scene for scene in every if only.startswith(scene.name)] or every
     with (
         open_directory(memory=True) as data,
         open_directory() as folder,
@@ -66,7 +72,7 @@ def prepared(points: list[Point]) -> Iterator[Prepared]:
         template = urlsplit(dsn).path[1:]
         with scenery(server.dsn, template, folder) as made:
             course = Course(made)
-            for scene, _ in SCENES.values():
+            for scene in scenes:
                 points += course.points(scene)
                 course.end(scene)
                 tell(f"{len(points)} points, so far of {scene.name}")
@@ -82,14 +88,22 @@ def faults(points: Iterable[Point], only: str, sample: int | None) -> list[Fault
 
 
 def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
-    """Runs all that ``folder`` holds no result of; each result is told and kept as it comes."""
-    known = {(r["point"], r["fault"]) for r in results.read(folder, "fault")}
+    """Runs all that ``folder`` does not say went well; each result is told and kept as it comes."""
+    known = {(r["point"], r["fault"]) for r in kept(folder) if r["hit"] and not r["wrong"]}
     todo = [f for f in todo if (str(f.point), f.what) not in known]
     progress = Progress(len(todo), folder)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, context, _begin, (prepared,)) as pool:
+    pool = ProcessPoolExecutor(WORKERS, context, _begin, (prepared,))
+    try:
         for future in as_completed([pool.submit(_one, fault) for fault in todo]):
             progress.add(*future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)  # who breaks it off does not wait for the rest
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """What came out of each fault, the last time it was tried."""
+    return results.read(folder, "fault", "point", "fault")
 
 
 class Progress:
@@ -105,6 +119,7 @@ class Progress:
         self.counts["wrong"] += bool(ran.wrong)
         self.counts["missed"] += not ran.hit
         results.keep(
+            self.folder,
             "fault",
             scene=ran.point.scene,
             kind=kind_of(ran.point),

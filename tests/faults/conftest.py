@@ -33,7 +33,7 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     def keep(name: str, value: object) -> None:
         print(f"{name} {value}")
         file = request.node.location[0]
-        results.keep("figure", file=file, name=name, value=str(value))
+        results.keep(results.folder(), "figure", file=file, name=name, value=str(value))
 
     return keep
 
@@ -53,14 +53,16 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keeps how a test of this folder ended. It runs in the process that ran the test."""
     report = yield
-    if results.wanted() and (report.when == "call" or report.outcome != "passed"):
+    if report.when == "call" or report.outcome != "passed":
         module = getattr(item, "module", None)
         results.keep(
+            results.folder(),
             "test",
             file=item.location[0],
             test=getattr(item, "originalname", item.name),
             case=item.name,
             promise=(inspect.getdoc(module) or "").partition("\n\n")[0],
+            when=report.when,
             outcome=report.outcome,
             why=report.longrepr[2] if isinstance(report.longrepr, tuple) else "",
             seconds=round(report.duration, 1),

@@ -12,12 +12,13 @@ from zlib import crc32
 from nightferry.testing.sites import wait_until
 
 from tests.faults import checker, tracing
+from tests.faults.faults import KILL
 from tests.faults.scenes import SCENES, Place, Scene, Scenery
 from tests.faults.stage import HELD, worker_file
 from tests.faults.tracing import Call, Point
 
 ROUNDS = 5
-AIMS = 6
+AIMS = 10
 AND_ON = 10  # after one fault in so many, a whole round more is run: all stays as it is
 TRAVEL = (
     ("dome", "ingest"), ("dome", "package"), ("dome", "verify"), ("dome", "transfer"),
@@ -84,7 +85,7 @@ class Course:
             with self.scenery.copy(scene) as place:
                 options = tracing.inject(point, fault, place)
                 calls = self._traced(scene, point.process, place, options)
-                ran.hit = self._was_hit(point, fault, calls)
+                ran.hit = tracing.was_hit(point, calls, fault == KILL)
                 if ran.hit or attempt == AIMS - 1:
                     self._judge(scene, place, ran)
                     return ran
@@ -100,12 +101,6 @@ class Course:
         ran.wrong += self._to_the_end(scene, place, and_on)
         if ran.wrong:
             ran.said = place.log.read_text()
-
-    def _was_hit(self, point: Point, fault: str, calls: list[Call]) -> bool:
-        if fault.startswith("signal=SIGKILL"):
-            last = calls[-1] if calls else None
-            return last is not None and (last.name, last.about) == (point.call, point.about)
-        return any(c.injected and (c.name, c.about) == (point.call, point.about) for c in calls)
 
     def end(self, scene: Scene) -> dict[str, str]:
         """The ledger at the end of a scene in which nothing goes wrong."""

@@ -9,11 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from nightferry.embedded import Embedded
-
-from tests.database import open_directory
-from tests.faults import checker, results
+from tests.faults import campaign, checker, results
 from tests.faults.faults import KILL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,9 +18,11 @@ Result = Mapping[str, Any]
 
 def page(folder: Path) -> str:
     """The page of the run in ``folder``, as Markdown."""
-    faults = list(results.read(folder, "fault"))
-    tests = list(results.read(folder, "test"))
-    figures = list(results.read(folder, "figure"))
+    faults = campaign.kept(folder)
+    tests = results.read(folder, "test", "file", "case", "when")
+    figures = results.read(folder, "figure", "file", "name")
+    begun = results.read(folder, "begun")
+    commits, servers = (list(dict.fromkeys(b[k] for b in begun)) for k in ("commit", "postgres"))
     seconds = sum(r["seconds"] for r in results.read(folder, "time"))
     lines = [
         "# What is promised, and how it was tested",
@@ -33,9 +31,9 @@ def page(folder: Path) -> str:
         " the tests in `tests/faults/`; what follows is what came out of the last whole run.",
         "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- Commit: {_commit()}",
+        f"- Commit: {', then '.join(commits)}",
         f"- Machine: {os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        f"- PostgreSQL {_postgres()}, Python {platform.python_version()}",
+        f"- PostgreSQL {', '.join(servers)}, Python {platform.python_version()}",
         f"- Duration: {seconds / 60:.0f} minutes",
         "",
         *_promises(faults, tests),
@@ -170,20 +168,13 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _commit() -> str:
+def commit() -> str:
+    """What is tested, by its commit."""
+
     def git(*words: str) -> str:
         run = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
         return run.stdout.strip()
 
     changed = [p for p in git("status", "--porcelain").splitlines() if "promises.md" not in p]
-    return f"{git('rev-parse', '--short=12', 'HEAD')}{', with changes' if changed else ''}"
-
-
-def _postgres() -> str:
-    with (
-        open_directory() as folder,
-        Embedded(folder, durable=False) as server,
-        psycopg.connect(server.dsn) as connection,
-    ):
-        row = connection.execute("SHOW server_version").fetchone()
-    return str(row[0]) if row else "?"
+    head = git("rev-parse", "--short=12", "HEAD") or "not known"
+    return f"{head}{', with changes' if changed else ''}"

@@ -5,7 +5,6 @@ Several processes write at once: a line is one write to a file that is only appe
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +12,30 @@ FOLDER = "NIGHTFERRY_FAULTS_RUN"
 NAME = "results.jsonl"
 
 
-def wanted() -> bool:
-    return bool(os.environ.get(FOLDER))
+def folder() -> Path | None:
+    """Of the run that this process is part of; None if it is part of none."""
+    named = os.environ.get(FOLDER)
+    return Path(named) if named else None
 
 
-def keep(what: str, **values: Any) -> None:
-    """Appends one result of the kind ``what``; nothing where no run wants it."""
-    if not wanted():
+def keep(folder: Path | None, what: str, **values: Any) -> None:
+    """Appends one result of the kind ``what``; nothing where there is no run."""
+    if folder is None:
         return
     line = json.dumps({"what": what} | values) + "\n"
-    file = os.open(path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(file, line.encode())
     finally:
         os.close(file)
 
 
-def path() -> Path:
-    return Path(os.environ[FOLDER]) / NAME
-
-
-def read(folder: Path, what: str) -> Iterator[dict[str, Any]]:
-    """The results of one kind, in the order in which they came."""
+def read(folder: Path, what: str, *key: str) -> list[dict[str, Any]]:
+    """The results of one kind, in the order in which they came; of those with one ``key`` the last."""
+    found: dict[Any, dict[str, Any]] = {}
     file = folder / NAME
     for line in file.read_text().splitlines() if file.exists() else []:
         result = json.loads(line)
         if result.pop("what") == what:
-            yield result
+            found[tuple(result[k] for k in key) or len(found)] = result
+    return list(found.values())

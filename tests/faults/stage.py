@@ -142,6 +142,8 @@ def _become(argv: list[str], log: Path, hold: str) -> NoReturn:
             # It polls only when something has happened: so the calls come in the same order.
             import_module("nightferry.daemon").Loop._pause = lambda self: 1.0
             _await_tracer()
+        if hold:  # likewise: its progress is told once, not now and then
+            import_module("nightferry.child")._TELL_EVERY = 3600.0
         _fork_workers(log, hold)
         sys.argv = argv
         if argv[0] == "nf":

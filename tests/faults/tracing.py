@@ -40,6 +40,7 @@ CALLS = FILES + SOCKETS
 _OF_JOBS = ("claim", "claim_above", "finish", "renew", "retry", "put_off", "block", "give_back",
             "enqueue", "hold_lease", "take_lease", "drop_lease", "tick")  # fmt: skip
 _OWN = "the loop's own words"
+CHANNEL = "the worker's channel: "
 _LINE = re.compile(r"(?:(\d+) +)?(\w+)\((.*)")
 _AT = re.compile(r'(?:AT_FDCWD|\b\d+)<((?:[^<>"]|\\.)*)>(?:, "((?:[^"\\]|\\.)*)")?')
 _PLAIN = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -77,6 +78,7 @@ class Point:
     ordinal: int
     filter: str = ""
     when: int = 0
+    trail: tuple[Call, ...] = ()  # without a filter: this thread's calls of this name, up to it
 
     @property
     def what(self) -> tuple[str, str, str, str]:
@@ -121,27 +123,64 @@ def points(scene: str, process: str, calls: Sequence[Call]) -> Iterator[Point]:
         seen[what] = seen.get(what, 0) + 1
         if seen[what] > _ordinals(call.about):
             continue
-        when = call.number
+        alike = tuple(
+            c for c in calls[: index + 1] if (c.thread, c.name) == (call.thread, call.name)
+        )
+        point = Point(scene, process, call.name, call.about, seen[what])
         if call.target:
-            same = [
-                c for c in calls[: index + 1]
-                if c.thread == call.thread and c.name == call.name and call.target in c.names
-            ]  # fmt: skip
-            when = len(same)
-        yield Point(scene, process, call.name, call.about, seen[what], call.target, when)
+            same = sum(call.target in c.names for c in alike)
+            yield replace(point, filter=call.target, when=same)
+        else:
+            yield replace(point, when=call.number, trail=alike)
+
+
+def was_hit(point: Point, calls: Sequence[Call], kill: bool) -> bool:
+    """Whether a fault was where it was meant to be, in a run with these calls."""
+    if not kill:
+        return any(c.injected and (c.name, c.about) == (point.call, point.about) for c in calls)
+    last = calls[-1] if calls else None
+    if last is None or last.name != point.call:
+        return False
+    if point.trail and _unheard(last):
+        heard, meant = (_heard(part) for part in (calls[:-1], point.trail[:-1]))
+        return point.about.startswith(CHANNEL) and heard == meant
+    return last.about == point.about
 
 
 def aim_again(point: Point, calls: Sequence[Call]) -> Point:
-    """``point``, after a run in which something else was hit: how often a loop asks is chance."""
-    same = [c for c in calls if (c.name, c.about) == (point.call, point.about)]
+    """``point``, after a run in which something else was hit: how often a loop asks is chance.
+
+    What was hit stands somewhere in the point's trail: from there it is so many calls further.
+    """
+    alike = [c for c in calls if c.name == point.call]
+    same = [c for c in alike if c.about == point.about]
     if len(same) >= point.ordinal:
         return replace(point, when=same[point.ordinal - 1].number)
-    return replace(point, when=point.when + 3)
+    if not point.trail or not alike:
+        return replace(point, when=point.when + 3)
+    last, goal = alike[-1], point.trail[-1]
+    if _unheard(last):
+        words = [c for c in point.trail if c.about.startswith(CHANNEL)]
+        count = sum(c.about.startswith(CHANNEL) for c in alike)
+        known = words[count - 1 : count]
+    else:
+        known = [c for c in point.trail if c.about == last.about]
+    further = goal.number - known[-1].number if known else 3
+    return replace(point, when=max(1, last.number + further))
+
+
+def _heard(calls: Iterable[Call]) -> list[str]:
+    return [c.about for c in calls if c.name == "read" and c.about.startswith(CHANNEL)]
+
+
+def _unheard(call: Call) -> bool:
+    """A reading that was killed does not show what it would have read."""
+    return call.name == "read" and call.about == f"{CHANNEL}its end"
 
 
 def _ordinals(about: str) -> int:
     """A statement or a word says itself where it stands; once is enough."""
-    said = about.startswith(("the database: ", "the worker's channel: "))
+    said = about.startswith(("the database: ", CHANNEL))
     return 1 if said and not about.endswith(_OWN) else ORDINALS
 
 
@@ -185,9 +224,7 @@ class _Reader:
         if fds and fds[0][0].startswith("socket:"):
             if name not in ("read", "write"):
                 return None
-            return Call(
-                thread, name, f"the worker's channel: {_word(rest)}", (), "", number, injected
-            )
+            return Call(thread, name, f"{CHANNEL}{_word(rest)}", (), "", number, injected)
         paths = _paths(name, rest, fds)
         if not paths:
             return None

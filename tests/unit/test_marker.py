@@ -111,6 +111,18 @@ def test_a_probe_says_what_was_tried_and_leaves_the_directory_as_it_was(tmp_path
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["frame.fits"]
 
 
+def test_a_probe_clears_away_what_one_that_was_cut_short_left_in_the_trash_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    token, trash = "01234567-89ab-cdef-0123-456789abcdef", tmp_path / ".nightferry/trash"
+    (trash / token / "night").mkdir(parents=True)
+    (trash / token / f".probe-2.{token}.part").write_bytes(b"probe")
+    (trash / token / "night" / "frame.fits").write_bytes(b"a frame")
+    (trash / "stray").write_bytes(b"put there by hand")
+    probe(tmp_path)
+    assert [p.name for p in sorted(trash.rglob("*")) if p.is_file()] == ["frame.fits", "stray"]
+
+
 def test_a_probe_tells_a_file_system_with_one_writer_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
