@@ -249,7 +249,7 @@ STATES = (
     scenes.PACKED, scenes.AT_BUFFER, scenes.ACROSS, scenes.AT_CENTER, scenes.IN_ARCHIVES,
     scenes.ARCHIVED, scenes.GONE,
 )  # fmt: skip
-FLIPS = 60
+FLIPS = 24
 
 
 @pytest.mark.whole
@@ -267,9 +267,14 @@ def test_a_byte_that_rots_anywhere_at_any_moment_is_found_and_replaced(course: C
             good = checker.sum_of(path)
             bad = rot(path, chance.randrange(path.stat().st_size))
             here.days_go_by()
-            here.goes_on(3)
+            for _ in range(3):
+                here.goes_on()
+                status, told = here.answer()
+                if status == 0:
+                    break
             what = f"flip {number}: {path.relative_to(here.place.folder)}"
-            status, told = here.answer()
             assert status == 0, f"{what}: {told}"
-            assert bad not in here.sums(("center-buffer", *ARCHIVES)), what
-            assert path.name.endswith(".part") or good in here.sums(), what
+            assert bad not in here.sums(ARCHIVES), what
+            assert path.suffix == ".part" or good in here.sums(), what
+            wrong = checker.at_the_end(here.place.folder, here.place.dsn)
+            assert not [w for w in wrong if "/set-aside/" not in w], what

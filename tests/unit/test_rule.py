@@ -138,7 +138,7 @@ def test_after_any_history_every_clause_is_what_the_model_says(
 
 
 @pytest.mark.whole
-@settings(FEW, max_examples=5000, derandomize=False)
+@settings(FEW, max_examples=3000, derandomize=False)
 @given(BEGINNINGS, HISTORY)
 def test_after_thousands_of_histories_every_clause_is_what_the_model_says(
     ground: "psycopg.Connection[Any]", beginning: list[Any], history: list[Any]
