@@ -96,6 +96,18 @@ def test_a_frame_that_rots_after_it_was_archived_is_not_deleted_and_not_archived
         ) == ("present",)
 
 
+def test_a_package_that_rots_in_a_buffer_when_all_is_archived_is_not_deleted(
+    course: Course,
+) -> None:
+    with night(course, scenes.TRASHED) as here:
+        entry = min((here.at("center-buffer") / ".nightferry" / "trash").rglob("*.tar"))
+        bad = rot(entry)
+        here.run(("center", "reap"), ("center", "verify"))
+        assert bad in str(corrupt(here, "center-buffer")[2])
+        assert [checker.sum_of(p) for p in here.packages("center-buffer")] == [bad]
+        assert here.answer()[0] == 0
+
+
 # --- on its way -----------------------------------------------------------------------------------
 
 
