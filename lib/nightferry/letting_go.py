@@ -14,6 +14,7 @@ from nightferry.packaging.sidecar import SUFFIX
 from nightferry.stores.base import Store, Stored
 
 NOTHING = Stored("", -1, 0)  # what is seen where no file is
+IN_TRASH = "in the trash"  # with these words begins what was found bad there
 TOUCHED = "something of it was changed since it was last read"
 
 
@@ -105,13 +106,14 @@ def _hash(store: Store, copy: dict[str, Any], work: Work) -> Step:
     except FileNotFoundError as error:
         return found("recalled", detail=f"it could not be read in the trash: {error}")
     except Unreadable as error:
-        detail = f"it could not be read in the trash: {error}"
-        return found("recalled", detail=detail, state="suspect")
+        return found("recalled", detail=f"{IN_TRASH} it could not be read: {error}")
     if reading.sha256 != copy["sha256"]:
-        # Written by somebody? Then the next sweep registers it. Else it rotted.
+        # A frame that nobody wrote to has rotted; the next sweep finds it moved, and reads it once
+        # more. Of what somebody wrote, and of a package, who reads it again has the last word.
         written = copy["detail"] == TOUCHED or _changed(store.stat(copy["trash"]), copy)
-        detail = f"in the trash it has the SHA-256 {reading.sha256}"
-        return found("recalled", detail=detail, state="" if written else "corrupt")
+        rotten = not written and not copy["is_package"]
+        detail = f"{IN_TRASH} it has the SHA-256 {reading.sha256}"
+        return found("recalled", detail=detail, state="corrupt" if rotten else "")
     return found("hashed")
 
 
@@ -128,7 +130,9 @@ def _put_back(store: Store, copy: dict[str, Any], work: Work) -> Step:
         return found(
             "kept", detail=f"neither in the trash nor at its path: {copy['path']}", state="missing"
         )
-    return found("kept", detail=copy.get("detail") or "", state="present")
+    detail = copy.get("detail") or ""
+    state = "suspect" if detail.startswith(IN_TRASH) else "present"
+    return found("kept", detail=detail, state=state)
 
 
 def _unlink(store: Store, copy: dict[str, Any], work: Work) -> Step:

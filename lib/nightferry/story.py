@@ -35,8 +35,8 @@ class Story:
 
     @property
     def places(self) -> list[tuple[UUID, str, str, str]]:
-        """(copy, location, state, whose) of what a person may ask the rule of: all but
-        the copies of archives; one for a package's files."""
+        """(copy, location, state, whose) of all that may be asked whether it goes, and that is no
+        archive's; one for a package's files."""
         found = [
             (c.id, c.location, c.state, "the package" if c.is_package else "the file")
             for c in self.copies

@@ -11,6 +11,7 @@ from nightferry.stores import PosixStore, Space
 from nightferry.testing.sites import Running, wait_until
 
 from tests.daemons.ground import Ground, ground
+from tests.daemons.test_scrub import grow_old
 
 pytestmark = pytest.mark.slow  # long, and the same on every Python
 
@@ -105,6 +106,23 @@ def test_nothing_goes_that_the_rule_keeps_however_full_it_is(full: Ground, unpro
     full.reap()
     measured(full, 0.99, total=10_000)
     full.reap()
+    assert len(list(full.source.glob("*.dat"))) == 6
+
+
+def test_nothing_goes_whose_archives_were_not_read_since_however_full_it_is_and_however_long(
+    full: Ground,
+) -> None:
+    for _ in range(2):
+        measured(full, 0.99, total=10_000)
+        full.once("dome", "reap")
+    assert nominated(full)
+    grow_old(full, 4)
+    full.ask("UPDATE deletion SET nominated = nominated - interval '4 days'")
+    measured(full, 0.99, total=10_000)
+    full.once("dome", "reap")
+    assert set(full.ask("SELECT state::text, outcome FROM deletion WHERE closed IS NOT NULL")) == {
+        ("withdrawn", "0 of 2 archives were read well since it was nominated")
+    }
     assert len(list(full.source.glob("*.dat"))) == 6
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from ctypes import CDLL
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, NoReturn, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 DAEMONS = ("ingest", "package", "transfer", "archive", "verify", "reap")
+_PR_SET_PDEATHSIG = 1
 HELD = 20.0  # seconds that a held process waits for its tracer
 
 
@@ -134,6 +136,7 @@ def _become(argv: list[str], log: Path, hold: str) -> NoReturn:
     status = 1
     try:
         os.setsid()
+        CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # else a test that is killed leaves it
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for fd in (1, 2):
             os.dup2(out, fd)

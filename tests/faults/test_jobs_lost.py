@@ -200,7 +200,7 @@ def ledger(here: Night) -> dict[str, str]:
     return {k: v for k, v in found.items() if not k.startswith(("jobs ", "blocked "))}
 
 
-NIGHTS = 12
+NIGHTS = 8
 
 
 @pytest.mark.whole

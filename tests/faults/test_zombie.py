@@ -39,8 +39,8 @@ def test_a_worker_that_wakes_after_another_has_finished_changes_nothing_and_says
 
 def test_a_name_that_was_used_again_meanwhile_is_left_alone(course: Course) -> None:
     """The other daemon went on to the unlink, and the instrument wrote the next exposure there."""
-    scene = "reap files to the trash"
-    point = next(p for p in zombie.points(course, scene) if p.about == f"before {BEFORE[scene]}")
+    points = zombie.points(course, "reap files to the trash")
+    point = next(p for p in points if p.about == f"after read of {zombie.ANSWER}")
     wakes(course, point, zombie.goes_on_to_the_end)
 
 

@@ -16,6 +16,7 @@ from tests.faults.stage import worker_file
 from tests.faults.tracing import Call, Point
 
 STEPS = ("renameat2", "linkat", "unlinkat")
+ANSWER = "the worker's channel: answer"
 WAKES = "nothing was changed"
 # No lease ends just after a server's start.
 OLD_ENOUGH = "SELECT now() - pg_postmaster_start_time() > interval '20.5 s'"
@@ -36,17 +37,18 @@ class Woke:
 
 
 def points(course: Course, name: str) -> Iterator[Point]:
-    """Where a scene's worker is to freeze: right before each distinct call that publishes, moves or
-    deletes, when nothing is left to be asked, and right after it."""
+    """Where a scene's worker is to freeze: right after its claim was renewed for such a step; right
+    before each distinct call that publishes, moves or deletes; and right after it."""
     scene, _ = SCENES[name]
     with course.scenery.copy(scene) as place:
         calls = course.calls(scene, "worker", place)
     seen = set()
     for index, call in enumerate(calls):
-        if call.name in STEPS and (call.name, call.about) not in seen:
+        if (call.name in STEPS or call.about == ANSWER) and (call.name, call.about) not in seen:
             seen.add((call.name, call.about))
             step = f"{call.name} of {call.about}"
-            yield _point(name, f"before {step}", calls[:index])
+            if call.name in STEPS:
+                yield _point(name, f"before {step}", calls[:index])
             yield _point(name, f"after {step}", calls[: index + 1])
 
 

@@ -1,6 +1,8 @@
 """A small world in which the deletion rule is asked: real rows, and the rule again in plain Python.
 
 Each thing that happens is written to both. The model knows of no table: only what happened.
+
+Over 300 lines: all that can happen, and each clause of the rule, is read side by side.
 """
 
 from collections.abc import Iterator, Mapping
