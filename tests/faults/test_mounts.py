@@ -18,6 +18,7 @@ from nightferry.testing.sites import wait_until
 
 from tests.daemons.ground import Ground, frame, ground, tree
 from tests.database import new_database
+from tests.faults.conftest import Figure
 from tests.faults.disks import Disk, disks, why_no_fuse, why_not_mounted
 from tests.faults.stage import Stage
 
@@ -210,7 +211,7 @@ CASES = [
 
 @pytest.mark.parametrize(("world", "trouble"), CASES)
 def test_a_disk_in_trouble_loses_nothing_stops_nothing_else_and_goes_on_when_it_is_back(
-    request: pytest.FixtureRequest, world: str, trouble: Trouble
+    request: pytest.FixtureRequest, figure: Figure, world: str, trouble: Trouble
 ) -> None:
     struck: Struck = request.getfixturevalue(world)
     site = struck.site
@@ -232,7 +233,11 @@ def test_a_disk_in_trouble_loses_nothing_stops_nothing_else_and_goes_on_when_it_
         assert not site.ask(f"SELECT * FROM {table}")
     if not hanging:
         assert [_seen(disk) for disk in struck.disks] == before
-    for (where, daemon), (status, seconds) in struck.stop().items():
+    ended = struck.stop()
+    if hanging:
+        slowest = max(seconds for _, seconds in ended.values())
+        figure("mounts: beside a disk that hangs the last daemon stopped after", f"{slowest:.1f} s")
+    for (where, daemon), (status, seconds) in ended.items():
         assert status == 0, f"{daemon} at {where}: {struck.said()}"
         assert seconds < STOPS_WITHIN, f"{daemon} at {where} stopped after {seconds:.1f} s"
 
