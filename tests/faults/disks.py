@@ -89,7 +89,11 @@ class Disk:
 
     def hang(self) -> None:
         """Whoever asks it anything from now on waits, and can't be killed."""
+        self.gate.with_suffix(".waits").unlink(missing_ok=True)
         self.gate.touch()
+
+    def is_waited_for(self) -> bool:
+        return self.gate.with_suffix(".waits").exists()
 
     def answer(self) -> None:
         self.gate.unlink(missing_ok=True)

@@ -78,21 +78,14 @@ class Struck:
         """So that there is work at both archives, the sound one and the other."""
         self.site.ask("UPDATE physical_copy SET state = 'missing' WHERE location LIKE 'archive-%%'")
 
-    def children(self) -> Iterator[tuple[str, list[str]]]:
-        """Each daemon's workers, dying ones among them."""
-        for (_, daemon), pid in self.pids.items():
-            yield daemon, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
     def workers(self) -> list[str]:
-        """The daemons that have more workers than places."""
-        return [f"{d} has {len(c)}" for d, c in self.children() if len(c) > WORKERS[d]]
-
-    def hanging(self) -> set[str]:
-        """The daemons with a worker that waits in the kernel, and can't be interrupted."""
-        states = {
-            d: [Path(f"/proc/{c}/stat").read_text() for c in found] for d, found in self.children()
-        }
-        return {d for d, found in states.items() if any(") D " in state for state in found)}
+        """The daemons that have more workers than places, dying ones among them."""
+        found = []
+        for (_, daemon), pid in self.pids.items():
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            if len(children) > WORKERS[daemon]:
+                found.append(f"{daemon} has {len(children)}")
+        return found
 
     def stalls_after(self, patience: str) -> None:
         """How long a worker of a daemon that is started from now on may be silent."""

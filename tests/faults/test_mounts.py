@@ -156,7 +156,8 @@ def test_a_daemon_stops_in_time_though_its_worker_waits_for_a_disk_that_hangs(
     for disk in fused.disks:
         disk.hang()
     fused.lose_the_archived_copies()
-    wait_until(lambda: {"ingest", "archive"} <= fused.hanging(), PATIENCE, "workers that hang")
+    for disk in fused.disks:
+        wait_until(disk.is_waited_for, PATIENCE, "a worker that hangs")
     slowest = stops_in_time(fused)
     figure("mounts: beside a disk that hangs the last daemon stopped after", f"{slowest:.1f} s")
     for disk in fused.disks:
