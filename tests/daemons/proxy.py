@@ -18,7 +18,7 @@ class Proxy:
 
     def __init__(self, dsn: str) -> None:
         self.lead_to(dsn)
-        self.lose_every = 0  # the answer to every n-th COMMIT is lost
+        self.lose_every = 0  # the answer to every n-th COMMIT is lost, and to each after a COPY
         self.lost = 0
         self._commits = 0
         with socket.socket() as free:
@@ -85,6 +85,7 @@ class Proxy:
         both = selectors.DefaultSelector()
         both.register(near, selectors.EVENT_READ, far)
         both.register(far, selectors.EVENT_READ, near)
+        copies = False  # many rows at once, in this transaction
         try:
             while True:
                 for key, _ in both.select():
@@ -92,19 +93,22 @@ class Proxy:
                     if not data:
                         return
                     key.data.sendall(data)
-                    if data == COMMIT and self._loses_this():
-                        far.recv(65536)  # it was committed, and nobody will know
-                        return
+                    copies = copies or (key.fileobj is near and b"COPY " in data)
+                    if data == COMMIT:
+                        if self._loses_this(copies):
+                            far.recv(65536)  # it was committed, and nobody will know
+                            return
+                        copies = False
         except (OSError, ValueError):
             return  # unplugged
         finally:
             for end in (near, far):
                 end.close()
 
-    def _loses_this(self) -> bool:
+    def _loses_this(self, copies: bool) -> bool:
         with self._lock:
             self._commits += 1
-            loses = bool(self.lose_every) and self._commits % self.lose_every == 0
+            loses = bool(self.lose_every) and (copies or self._commits % self.lose_every == 0)
             self.lost += loses
             return loses
 

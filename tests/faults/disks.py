@@ -78,19 +78,22 @@ class Disk:
         subprocess.run(["umount", "-l", str(self.mount_point)], check=True)
 
     def exchange(self) -> None:
-        """For a copy of it: the same files, and another disk."""
+        """For a copy of it, in one moment: the same files, and another disk."""
         copy = self.folder.with_name(f"{self.folder.name}.copy")
         shutil.copytree(self.folder, copy)
-        self.unmount()
+        self.bind(copy)
         self.folder = copy
-        self.bind()
 
     def read_only(self, yes: bool = True) -> None:
         _mount("-o", f"remount,bind,{'ro' if yes else 'rw'}", str(self.mount_point))
 
     def hang(self) -> None:
         """Whoever asks it anything from now on waits, and can't be killed."""
+        self.gate.with_suffix(".waits").unlink(missing_ok=True)
         self.gate.touch()
+
+    def is_waited_for(self) -> bool:
+        return self.gate.with_suffix(".waits").exists()
 
     def answer(self) -> None:
         self.gate.unlink(missing_ok=True)

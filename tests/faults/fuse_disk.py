@@ -23,8 +23,9 @@ class Disk(mfusepy.Operations):  # type: ignore[misc]  # mfusepy has no types
         self.folder, self.gate = os.fsencode(folder), gate
 
     def answer(self) -> None:
-        """Nothing is answered while the gate is shut."""
+        """Nothing is answered while the gate is shut; that somebody waits is left beside it."""
         while self.gate.exists():
+            self.gate.with_suffix(".waits").touch()
             threading.Event().wait(0.05)  # it stands for a disk that does not answer
 
     def below(self, path: str) -> bytes:

@@ -7,6 +7,7 @@ to another server.
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -25,6 +26,7 @@ from tests.faults.stage import Stage
 DAEMONS = {
     "dome": ("ingest", "package", "verify", "transfer"), "center": ("archive", "verify"),
 }  # fmt: skip
+STOPS_WITHIN = 10.0
 PATIENCE = 120.0  # seconds: the machine may be busy
 AWAY, BACK = "the database(?:'s disk is full| does not answer)", "the database is back"
 # Frames that are whole in both archives: by their packages, or by a package of the same bytes.
@@ -53,11 +55,13 @@ class World:
                 self.pids[where, name] = self.stage.start(argv, self.log(where, name))
 
     def stop(self) -> None:
+        began = time.monotonic()
         for pid in self.pids.values():
             os.kill(pid, signal.SIGTERM)
         statuses = {name: self.stage.wait(pid, 30) for name, pid in self.pids.items()}
         self.pids.clear()
         assert set(statuses.values()) <= {0}, statuses
+        assert time.monotonic() - began < STOPS_WITHIN
 
     def log(self, where: str, name: str) -> Path:
         return self.folder / f"log-{where}-{name}"
