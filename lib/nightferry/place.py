@@ -19,7 +19,7 @@ from nightferry.errors import Unavailable, Unreadable
 from nightferry.filesystem import file_system_type_of, is_network
 from nightferry.marker import MARKER_FILE, Marker, require_marker
 from nightferry.names import check_relative, to_bytes, to_text
-from nightferry.readback import Reading, read_in_full
+from nightferry.readback import Reading, Unfinished, read_in_full
 from nightferry.system_errors import reading
 from nightferry.temporary import parse_temporary
 
@@ -166,17 +166,23 @@ class Place:
             if token is not None:
                 yield Leftover(path, token, datetime.fromtimestamp(found.st_mtime, UTC))
 
-    def read_back(self, path: str, progress: Callable[[int], None] | None = None) -> Reading:
+    def read_back(
+        self,
+        path: str,
+        progress: Callable[[int], None] | None = None,
+        unfinished: Unfinished | None = None,
+    ) -> Reading:
         """Read ``path`` in full, past the page cache where possible, and hash it.
 
-        ``progress`` is called with the bytes read so far, and may raise to stop.
+        ``progress`` is called with the bytes read so far, and may raise to stop; ``unfinished`` is
+        where it then can go on.
 
         Raises:
             Unreadable: it could not be read to its end, or changed meanwhile.
         """
         fd = self.open_file(path)
         try:
-            return read_in_full(fd, self.location, path, progress)
+            return read_in_full(fd, self.location, path, progress, unfinished)
         finally:
             os.close(fd)
 
