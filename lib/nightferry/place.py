@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from nightferry.errors import Unavailable, Unreadable
+from nightferry.errors import NotAFile, Unavailable
 from nightferry.filesystem import file_system_type_of, is_network
 from nightferry.marker import MARKER_FILE, Marker, require_marker
 from nightferry.names import check_relative, to_bytes, to_text
@@ -102,11 +102,20 @@ class Place:
         if flags & _MAKES_OR_WRITES:
             raise ValueError("files are written through Root.temporary")
         with reading(self.location, path):
+            no_file = NotAFile(
+                f"{self.location}:{path}: it is no regular file; a symbolic link is not followed."
+            )
             with self._parent(path) as (directory, name):
-                fd = os.open(name, flags | _FILE, dir_fd=directory)
+                try:
+                    fd = os.open(name, flags | _FILE, dir_fd=directory)
+                except OSError as error:
+                    # A socket gives ENXIO, which a disk that is gone gives as well.
+                    if error.errno in (errno.ELOOP, errno.ENXIO) and not _is_file(name, directory):
+                        raise no_file from error
+                    raise
             if not stat_module.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
-                raise Unreadable(f"{self.location}:{path}: it is no regular file.")
+                raise no_file
             return fd
 
     def open_directory(self, path: str = "") -> int:
@@ -222,6 +231,11 @@ class Place:
 def parts(path: str) -> list[bytes]:
     """The components of ``path``, as bytes for the system. Raises ValueError if it escapes."""
     return to_bytes(check_relative(path)).split(b"/")
+
+
+def _is_file(name: bytes, directory: int) -> bool:
+    seen = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return stat_module.S_ISREG(seen.st_mode)
 
 
 def has_writer(fd: int) -> bool | None:
