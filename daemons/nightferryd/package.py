@@ -10,14 +10,13 @@ Killed    at any moment: safe. The plan is in the ledger before the first byte, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from stat import S_ISREG
 from typing import Any
 
 from nightferry import grouping
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import GiveUp, Unreadable
+from nightferry.errors import GiveUp, NotAFile
 from nightferry.jobs import Job, Wanted
 from nightferry.packaging.manifest import Document, Member
 from nightferry.packaging.pack import MemberChanged, pack
@@ -46,10 +45,7 @@ def package(job: Job, settings: Settings, work: Work) -> Made:
     def open_member(member: Member) -> int:
         try:
             return source.open_file(member.path)
-        except Unreadable:
-            if S_ISREG(source.stat(member.path).st_mode):
-                raise
-            # A link or the like stands there now: the file is gone, and holds up no other.
+        except NotAFile:  # the file is gone, and holds up no other
             raise MemberChanged(member.path, "gone") from None
 
     with buffer.write(facts["path"], str(facts["id"])) as out:

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from nightferry.child import Work
@@ -24,6 +24,7 @@ from nightferry.errors import GaveWay, GiveUp, Occupied, Retry, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.log import tell
 from nightferry.packaging.sidecar import SUFFIX, Sidecar, render
+from nightferry.readback import Reading, Unfinished
 from nightferry.stores.base import Store
 from nightferry.yamlfile import Size
 
@@ -52,6 +53,7 @@ class Seen:
     size: int | None = None
     how: str = "cache"
     detail: str = ""
+    began: datetime | None = None  # by an earlier claim that gave way, and this one went on
     set_aside: tuple[tuple[str, str], ...] = ()  # (path before, path now) of bad bytes in the way
     sidecar: str = ""  # what was wrong with it: it is no part of what was read
 
@@ -68,11 +70,11 @@ def verify(job: Job, settings: Settings, work: Work) -> Seen:
     arriving = facts["state"] == "arriving"
     where = facts["temporary"] if arriving else facts["path"]
     onward = work.onward(0, facts["size"])
+    first_claim = None
     try:
         try:
             if job.priority >= PATIENT:
-                with last_in_the_queue():
-                    reading = store.read_back(where, _giving_way(job, settings, work))
+                reading, first_claim = _read_patiently(job, settings, work, store, where)
             else:
                 reading = store.read_back(where, onward)
         except FileNotFoundError:
@@ -93,8 +95,9 @@ def verify(job: Job, settings: Settings, work: Work) -> Seen:
     except Unreadable as error:
         return Seen("unreadable", "suspect", time.monotonic() - began, detail=str(error))
     seen = Seen(
-        "good", "present", time.monotonic() - began, reading.sha256, reading.size, reading.how
-    )
+        "good", "present", time.monotonic() - began, reading.sha256, reading.size, reading.how,
+        began=first_claim,
+    )  # fmt: skip
     if (reading.sha256, reading.size) != (facts["sha256"], facts["size"]):
         work.check()
         if arriving and where == facts["temporary"]:
@@ -116,8 +119,31 @@ def verify(job: Job, settings: Settings, work: Work) -> Seen:
     return replace(seen, sidecar=trouble, detail=trouble)
 
 
-def _giving_way(job: Job, settings: Settings, work: Work) -> Callable[[int], None]:
-    """Progress that holds the reading to its rate, and ends it when it is in somebody's way."""
+# Readings of this process that gave way, by copy, and when the first part of each was claimed. A
+# large copy would else begin anew each time, and perhaps never be read to its end.
+_gave_way: dict[str, tuple[Unfinished, datetime]] = {}
+
+
+def _read_patiently(
+    job: Job, settings: Settings, work: Work, store: Store, where: str
+) -> tuple[Reading, datetime]:
+    """Reads, unless it is in somebody's way; goes on where it gave way before. With its first
+    claim's time."""
+    part, claimed = _gave_way.pop(job.subject, (Unfinished(), job.claimed_at))
+    try:
+        with last_in_the_queue():
+            progress = _giving_way(job, settings, work, part.size)
+            return store.read_back(where, progress, part), claimed
+    except GaveWay:
+        _gave_way[job.subject] = part, claimed
+        raise
+
+
+def _giving_way(job: Job, settings: Settings, work: Work, before: int) -> Callable[[int], None]:
+    """Progress that holds the reading to its rate, and ends it when it is in somebody's way.
+
+    ``before``: bytes that an earlier claim has read.
+    """
     facts: dict[str, Any] = job.facts
     looked = time.monotonic()
     done = 0
@@ -138,7 +164,7 @@ def _giving_way(job: Job, settings: Settings, work: Work) -> Callable[[int], Non
         nonlocal done
         done = so_far
         look()
-        pace.reached(so_far)
+        pace.reached(so_far - before)
 
     return progress
 
@@ -213,7 +239,7 @@ def record(tx: Tx, job: Job, seen: Seen) -> Iterator[tuple[str, Wanted]]:
     facts: dict[str, Any] = job.facts
     if seen.outcome:
         tx.run(
-            "verify.read", copy=job.about, began=job.claimed_at,
+            "verify.read", copy=job.about, began=seen.began or job.claimed_at,
             ended=job.claimed_at + timedelta(seconds=seen.seconds), outcome=seen.outcome,
             sha256=seen.sha256, size=seen.size, how=seen.how, detail=seen.detail,
         )  # fmt: skip

@@ -4,13 +4,13 @@ Runs in the worker: it knows the disk and the instruments, and no SQL.
 """
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from nightferry.errors import NotAFile
 from nightferry.instruments import Exposure, FileFacts, Instruments, derive, read_file
 from nightferry.night import night_of
 from nightferry.watch import Signature, signature_of
@@ -82,12 +82,10 @@ class Reader:
         """
         try:
             fd = self.tree.open_file(path)
-        except FileNotFoundError:
-            raise Moved(path) from None
+        except (FileNotFoundError, NotAFile):
+            raise Moved(path) from None  # what stands there now is for the next look to say
         try:
             before = os.fstat(fd)
-            if not stat.S_ISREG(before.st_mode):
-                raise Moved(path)
             seen = signature_of(before, self.stable_inodes)
             if signature is not None and seen != signature:
                 raise Moved(path)

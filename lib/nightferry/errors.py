@@ -61,6 +61,10 @@ class Unreadable(NightferryError):
     """A copy could not be read to its end: neither good nor bad."""
 
 
+class NotAFile(Unreadable):
+    """A link, a FIFO, a socket or a directory stands where a regular file is meant."""
+
+
 class Occupied(NightferryError):
     """Another file stands where one was to be published. Nothing was overwritten."""
 

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from nightferry.errors import Unavailable, Unreadable
+from nightferry.errors import NotAFile, Unavailable
 from nightferry.filesystem import file_system_type_of, is_network
 from nightferry.marker import MARKER_FILE, Marker, require_marker
 from nightferry.names import check_relative, to_bytes, to_text
-from nightferry.readback import Reading, read_in_full
+from nightferry.readback import Reading, Unfinished, read_in_full
 from nightferry.system_errors import reading
 from nightferry.temporary import parse_temporary
 
@@ -102,11 +102,20 @@ class Place:
         if flags & _MAKES_OR_WRITES:
             raise ValueError("files are written through Root.temporary")
         with reading(self.location, path):
+            no_file = NotAFile(
+                f"{self.location}:{path}: it is no regular file; a symbolic link is not followed."
+            )
             with self._parent(path) as (directory, name):
-                fd = os.open(name, flags | _FILE, dir_fd=directory)
+                try:
+                    fd = os.open(name, flags | _FILE, dir_fd=directory)
+                except OSError as error:
+                    # A socket gives ENXIO, which a disk that is gone gives as well.
+                    if error.errno in (errno.ELOOP, errno.ENXIO) and not _is_file(name, directory):
+                        raise no_file from error
+                    raise
             if not stat_module.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
-                raise Unreadable(f"{self.location}:{path}: it is no regular file.")
+                raise no_file
             return fd
 
     def open_directory(self, path: str = "") -> int:
@@ -166,17 +175,23 @@ class Place:
             if token is not None:
                 yield Leftover(path, token, datetime.fromtimestamp(found.st_mtime, UTC))
 
-    def read_back(self, path: str, progress: Callable[[int], None] | None = None) -> Reading:
+    def read_back(
+        self,
+        path: str,
+        progress: Callable[[int], None] | None = None,
+        unfinished: Unfinished | None = None,
+    ) -> Reading:
         """Read ``path`` in full, past the page cache where possible, and hash it.
 
-        ``progress`` is called with the bytes read so far, and may raise to stop.
+        ``progress`` is called with the bytes read so far, and may raise to stop; ``unfinished`` is
+        where it then can go on.
 
         Raises:
             Unreadable: it could not be read to its end, or changed meanwhile.
         """
         fd = self.open_file(path)
         try:
-            return read_in_full(fd, self.location, path, progress)
+            return read_in_full(fd, self.location, path, progress, unfinished)
         finally:
             os.close(fd)
 
@@ -218,6 +233,11 @@ class Place:
 def parts(path: str) -> list[bytes]:
     """The components of ``path``, as bytes for the system. Raises ValueError if it escapes."""
     return to_bytes(check_relative(path)).split(b"/")
+
+
+def _is_file(name: bytes, directory: int) -> bool:
+    seen = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return stat_module.S_ISREG(seen.st_mode)
 
 
 def has_writer(fd: int) -> bool | None:

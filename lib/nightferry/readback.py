@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from nightferry.errors import Unreadable
 from nightferry.filesystem import answers_from_memory, file_system_type_of, is_network
@@ -44,13 +44,33 @@ class Reading:
     how: How
 
 
+@dataclass
+class Unfinished:
+    """How far a reading came, so that the next one goes on there: if the file is still the same."""
+
+    size: int = 0  # bytes that are hashed
+    digest: Any = field(default_factory=hashlib.sha256)
+    file: tuple[int, ...] = ()
+
+    def of(self, seen: os.stat_result) -> "Unfinished":
+        """This, for a file that looks so; from its beginning if it looked otherwise before."""
+        file = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        if self.file != file:
+            self.size, self.digest, self.file = 0, hashlib.sha256(), file
+        return self
+
+
 def read_in_full(
-    fd: int, location: str, path: str, progress: Callable[[int], None] | None = None
+    fd: int,
+    location: str,
+    path: str,
+    progress: Callable[[int], None] | None = None,
+    unfinished: Unfinished | None = None,
 ) -> Reading:
     """Read the open regular file ``fd`` in full and hash it; a large one is read ahead meanwhile.
 
     ``location`` and ``path`` stand in errors. ``progress`` is called with the bytes read so far,
-    and may raise to stop.
+    and may raise to stop. ``unfinished`` is where it goes on, and tells how far it came.
 
     Raises:
         Unreadable: it could not be read to its end, or changed meanwhile.
@@ -60,14 +80,14 @@ def read_in_full(
     before = os.fstat(fd)
     kind = file_system_type_of(fd)
     source = _Source(fd, location, path, direct=not answers_from_memory(kind))
-    digest = hashlib.sha256()
-    size = 0
-    with closing(_blocks(source, before.st_size)) as blocks:
+    so_far = (unfinished or Unfinished()).of(before)
+    with closing(_blocks(source, before.st_size, so_far.size)) as blocks:
         for block in blocks:
-            digest.update(block)
-            size += len(block)
+            so_far.digest.update(block)
+            so_far.size += len(block)
             if progress is not None:
-                progress(size)
+                progress(so_far.size)
+    size = so_far.size
     after = os.fstat(fd)
     if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
         raise Unreadable(
@@ -75,7 +95,7 @@ def read_in_full(
             f"{after.st_size} after, {size} read). Find out who writes to it, then verify again."
         )
     how: How = "remote" if is_network(kind) else "medium" if source.direct else "cache"
-    return Reading(digest.hexdigest(), size, began, datetime.now(UTC), how)
+    return Reading(so_far.digest.hexdigest(), size, began, datetime.now(UTC), how)
 
 
 def try_direct(fd: int) -> bool:
@@ -93,16 +113,16 @@ def _buffered(fd: int) -> None:
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~_DIRECT)
 
 
-def _blocks(source: "_Source", size: int) -> Generator[memoryview, None, None]:
-    """The file's bytes, in buffers that are used again: each is valid until the next is asked for.
+def _blocks(source: "_Source", size: int, offset: int) -> Generator[memoryview, None, None]:
+    """The file's bytes from ``offset``, in buffers that are used again: each is valid until the
+    next is asked for.
 
     Whole blocks are read ahead on threads while the caller hashes; the rest, in sequence, to the
     read that returns nothing and so proves the end. A file that grows is not chased.
     """
-    offset = 0
-    if size >= 2 * BLOCK:
+    if size - offset >= 2 * BLOCK:
         with ThreadPoolExecutor(AHEAD) as readers:
-            starts = iter(range(0, size - BLOCK + 1, BLOCK))
+            starts = iter(range(offset, size - BLOCK + 1, BLOCK))
             ahead = deque(
                 (buffer, readers.submit(source.read, buffer, start))
                 for buffer, start in zip(_buffers(BLOCK, AHEAD), starts, strict=False)

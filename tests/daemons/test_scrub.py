@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -97,7 +98,7 @@ def test_reading_again_gives_way_to_what_arrives(two_sites: Ground) -> None:
 def test_every_archived_copy_is_read_within_scrub_days_last_in_the_disks_queue(
     database: str, tmp_path: Path
 ) -> None:
-    """With days of a third of a second; the copies are of all ages at the beginning."""
+    """In days of a second; the copies come due one after the other."""
     site = ground(tmp_path, database, keep=None)
     nf = Nf(database, tmp_path)
     for number in range(1, 9):
@@ -108,7 +109,7 @@ def test_every_archived_copy_is_read_within_scrub_days_last_in_the_disks_queue(
     settings(site, scrub_rate="20 kB")  # a copy takes half a second
     site.ask("UPDATE policy SET scrub_days = %s", SCRUB / 86400)
     for number, row in enumerate(site.ask("SELECT DISTINCT copy FROM verification")):
-        grow_old_copy(site, row.copy, SCRUB * (0.3 + 0.5 * (number % 16) / 16))
+        grow_old_copy(site, row.copy, SCRUB * (0.6 + 0.2 * (number % 16) / 16))
     places: set[int | None] = set()
     with Running(site.sites, log=os.open(os.devnull, os.O_WRONLY)) as daemons:
         daemons.start({"center": ("verify",)})
@@ -133,7 +134,7 @@ def test_every_archived_copy_is_read_within_scrub_days_last_in_the_disks_queue(
     assert len(jobs) == 16, "each of them, and none twice in another's place"
 
 
-SCRUB = 30.0  # seconds of scrub_days, in the test above
+SCRUB = 60.0  # seconds of scrub_days, in the test above
 
 
 def grow_old_copy(site: Ground, copy: Any, seconds: float) -> None:
@@ -161,6 +162,38 @@ def old_job(site: Ground, state: str) -> list[Row]:
         "SELECT attempts FROM job WHERE kind = 'verify' AND priority = 900 AND state::text = %s",
         state,
     )
+
+
+def test_a_reading_that_gave_way_goes_on_where_it_ended(two_sites: Ground) -> None:
+    """At a rate at which it is never read at once: it is, in pieces, and one verification tells."""
+    two_sites.put("big.dat", os.urandom(12_000_000))
+    two_sites.travel()
+    settings(two_sites, scrub_rate="2 MB")  # six seconds for it
+    grow_old(two_sites, 80, "archive-a")
+    before = readings(two_sites, "archive-a")
+    with Running(two_sites.sites, log=os.open(os.devnull, os.O_WRONLY)) as daemons:
+        daemons.start({"center": ("verify",)})
+        wait_until(
+            lambda: two_sites.ask("SELECT FROM job WHERE priority = 900 AND done > 3000000"),
+            what="some of the old copy's reading",
+        )
+        some = two_sites.one("SELECT now()")
+        insert = (
+            "INSERT INTO job (kind, subject, place, needs, priority)"
+            " VALUES ('verify', %s, 'archive-a', 'archive-a', 20)"
+        )
+        two_sites.ask(insert, f"{UUID(int=1)}@archive-a")  # a copy that there is not: done at once
+        wait_until(
+            lambda: two_sites.ask("SELECT FROM job_done WHERE subject LIKE '0000%%'"),
+            what="the urgent work",
+        )
+        wait_until(lambda: readings(two_sites, "archive-a") > before, what="the rest of it")
+    began, ended = two_sites.ask(
+        "SELECT v.began, v.ended FROM verification v JOIN physical_copy c ON c.id = v.copy"
+        " WHERE c.location = 'archive-a' ORDER BY v.ended DESC LIMIT 1"
+    )[0]
+    assert began < some < ended
+    assert ended - some < timedelta(seconds=6), "it did not begin anew"
 
 
 def test_the_pace_that_is_needed_is_worked_out_from_what_is_due(two_sites: Ground) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from nightferry.testing.sites import Sites, wait_until
 
-from tests.daemons.ground import Ground, frame
+from tests.daemons.ground import Ground, frame, ground
 from tests.faults.stage import Stage
 
 # Kind by kind six, where their places are mounted.
@@ -232,10 +232,52 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 @pytest.mark.slow
+def test_the_independent_program_sees_what_differs(database: str, tmp_path: Path) -> None:
+    """Else its word would be worth nothing."""
+    site = ground(tmp_path, database)
+    frames = tmp_path / "frames.sha256"
+    with frames.open("w") as out:
+        for name, content in taken(12, seed=1):
+            site.put(name, content)
+            out.write(f"{sha256(content).hexdigest()}  {name}\n")
+    site.travel()
+    site.reap()
+    good = "0 differences in 12 frames at 5 places\n"
+    assert judged(site.sites, frames) == good
+    tar = max(site.sites.path("archive-b").rglob("*.tar"), key=lambda p: p.stat().st_size)
+    whole, listed = tar.read_bytes(), frames.read_bytes()
+    sidecar = tar.with_name(tar.name + ".sha256")
+    told = sidecar.read_text()
+    for harm, undo, word in (
+        (lambda: tar.write_bytes(whole[:5000] + b"!" + whole[5001:]), lambda: tar.write_bytes(whole), "FAILED"),
+        (lambda: tar.write_bytes(whole[:-10_000]), lambda: tar.write_bytes(whole), "more than archive-b"),
+        (tar.unlink, lambda: tar.write_bytes(whole), "more than the disk of archive-b"),
+        (sidecar.unlink, lambda: sidecar.write_text(told), "is not there"),
+        (lambda: tar.with_name(".x.part").write_bytes(b"x"), tar.with_name(".x.part").unlink, ".x.part"),
+        (lambda: frames.write_bytes(listed.replace(b"n00002", b"n99999")), lambda: frames.write_bytes(listed), "n99999"),
+        (lambda: frames.write_bytes(listed + listed.splitlines(True)[0]), lambda: frames.write_bytes(listed), "the camera has 1 of"),
+        (lambda: site.put("back.fits"), (site.source / "back.fits").unlink, "back.fits"),
+        (lambda: site.ask("UPDATE physical_copy SET state = 'suspect' WHERE location = 'archive-a'"),
+         lambda: site.ask("UPDATE physical_copy SET state = 'present' WHERE location = 'archive-a'"),
+         "neither there nor deleted"),
+        (lambda: site.ask("INSERT INTO blocked (kind, subject, reason) VALUES ('verify', 'x', 'y')"),
+         lambda: site.ask("DELETE FROM blocked"), "work is blocked"),
+        (lambda: site.ask("UPDATE deletion_copy SET changed = changed - interval '1 day'"),
+         lambda: site.ask("UPDATE deletion_copy SET changed = changed + interval '1 day'"), "deleted unproven"),
+    ):  # fmt: skip
+        harm()
+        said = judged(site.sites, frames)
+        assert word in said, said
+        undo()
+    assert judged(site.sites, frames) == good
+    site.db.close()
+
+
+@pytest.mark.slow
 def test_a_stormy_night_ends_with_ledger_disks_and_camera_agreed(
     database: str, tmp_path: Path
 ) -> None:
-    said = storm(tmp_path, database, 150, seconds=12, every=0.25, patience=90)
+    said = storm(tmp_path, database, 150, seconds=9, every=0.2, patience=90)
     assert said == "0 differences in 150 frames at 5 places\n", said
 
 

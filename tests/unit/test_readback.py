@@ -15,7 +15,7 @@ from nightferry import readback
 from nightferry.durable import Root, init_location
 from nightferry.errors import Unavailable, Unreadable
 from nightferry.filesystem import file_system_type, is_network
-from nightferry.readback import BLOCK
+from nightferry.readback import BLOCK, Unfinished
 
 SIZES = [0, 1, 4095, 4096, 4097, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 40 * BLOCK + 12345]
 
@@ -163,6 +163,49 @@ def test_progress_stops_it_with_its_own_error(root: Root, tmp_path: Path, size: 
     make(tmp_path / "file", size)
     with pytest.raises(BrokenPipeError):
         root.read_back("file", stop)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_reading_that_was_stopped_goes_on_where_it_ended(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, after: int
+) -> None:
+    sha256 = make(tmp_path / "file", size)
+    part = Unfinished()
+    calls: list[int] = []
+
+    def stop(done: int) -> None:
+        calls.append(done)
+        if len(calls) % after == 0:
+            raise BrokenPipeError
+
+    for _ in range(100):
+        stopped_at = part.size
+        try:
+            reading = root.read_back("file", stop, part)
+        except BrokenPipeError:
+            assert part.size > stopped_at or not size
+        else:
+            break
+    assert (reading.sha256, reading.size) == (sha256, size)
+    assert calls == sorted(set(calls)), "no byte was read twice"
+
+
+def test_a_file_that_is_another_one_since_is_read_from_its_beginning(
+    root: Root, tmp_path: Path
+) -> None:
+    make(tmp_path / "file", 5 * BLOCK)
+    part = Unfinished()
+
+    def stop(done: int) -> None:
+        if done > 2 * BLOCK:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        root.read_back("file", stop, part)
+    (tmp_path / "file").unlink()
+    sha256 = make(tmp_path / "file", 4 * BLOCK)
+    assert root.read_back("file", unfinished=part).sha256 == sha256
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a loop device needs root")

@@ -14,7 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from nightferry.readback import Reading
+from nightferry.readback import Reading, Unfinished
 
 CHUNK = 1024 * 1024
 
@@ -103,8 +103,16 @@ class Store(Protocol):
     def read(self, path: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes from ``offset``, ``length`` of them or to the end, at most CHUNK at a time."""
 
-    def read_back(self, path: str, progress: Callable[[int], None] | None = None) -> Reading:
-        """Read in full, as near to the medium as can be. ``progress(bytes so far)`` may raise."""
+    def read_back(
+        self,
+        path: str,
+        progress: Callable[[int], None] | None = None,
+        unfinished: Unfinished | None = None,
+    ) -> Reading:
+        """Read in full, as near to the medium as can be. ``progress(bytes so far)`` may raise.
+
+        ``unfinished`` notes how far it came, and the next reading may go on there.
+        """
 
     def write(self, final: str, token: str, resume: bool = False) -> Writing:
         """Begin a temporary file for ``final``, or continue the one of this ``token``."""

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from nightferry.durable import Root, Temporary, parse_temporary
 from nightferry.errors import ConfigError, Unavailable
-from nightferry.readback import Reading
+from nightferry.readback import Reading, Unfinished
 from nightferry.stores.base import CHUNK, Abandoned, Space, Stored
 from nightferry.system_errors import reading
 
@@ -76,8 +76,13 @@ class PosixStore:
         finally:
             os.close(fd)
 
-    def read_back(self, path: str, progress: Callable[[int], None] | None = None) -> Reading:
-        return self.root.read_back(path, progress)
+    def read_back(
+        self,
+        path: str,
+        progress: Callable[[int], None] | None = None,
+        unfinished: Unfinished | None = None,
+    ) -> Reading:
+        return self.root.read_back(path, progress, unfinished)
 
     def write(self, final: str, token: str, resume: bool = False) -> Temporary:
         return self.root.temporary(final, token, resume)
