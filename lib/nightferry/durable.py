@@ -315,6 +315,7 @@ class Root(Place):
         ):
             ends = old_directory, old_name, new_directory, new_name
             try:
+                _refuse_occupied(new_directory, new_name)  # some FUSE libraries heed no flag
                 rename_no_replace(*ends)
                 return
             except FileExistsError:
@@ -443,12 +444,15 @@ def _linked(old_directory: int, old: bytes, new_directory: int, new: bytes) -> b
 
 def _rename_if_free(old_directory: int, old: bytes, new_directory: int, new: bytes) -> None:
     os.stat(old, dir_fd=old_directory, follow_symlinks=False)
-    try:
-        os.stat(new, dir_fd=new_directory, follow_symlinks=False)
-    except FileNotFoundError:
-        os.rename(old, new, src_dir_fd=old_directory, dst_dir_fd=new_directory)
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+    _refuse_occupied(new_directory, new)
+    os.rename(old, new, src_dir_fd=old_directory, dst_dir_fd=new_directory)
+
+
+def _refuse_occupied(directory: int, name: bytes) -> None:
+    """Raises FileExistsError: something has this name."""
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
 
 def _same_file(old_directory: int, old: bytes, new_directory: int, new: bytes) -> bool:

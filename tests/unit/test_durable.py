@@ -71,10 +71,20 @@ def refuse(number: int) -> Callable[..., None]:
     return call
 
 
-@pytest.fixture(params=["renameat2", "only links", "neither"])
+RENAME = os.rename  # itself, also where a test counts the calls of os.rename
+
+
+def rename(old_directory: int, old: bytes, new_directory: int, new: bytes) -> None:
+    RENAME(old, new, src_dir_fd=old_directory, dst_dir_fd=new_directory)
+
+
+@pytest.fixture(params=["renameat2", "careless", "only links", "neither"])
 def calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the file system can do: the capabilities it lacks are refused as the kernel would."""
-    if request.param != "renameat2":
+    """What the file system can do: the capabilities it lacks are refused as the kernel would. A
+    careless one renames over what is there, whatever it was told, as some FUSE libraries do."""
+    if request.param == "careless":
+        monkeypatch.setattr(durable, "rename_no_replace", rename)
+    elif request.param != "renameat2":
         monkeypatch.setattr(durable, "rename_no_replace", refuse(errno.EINVAL))
     if request.param == "neither":
         monkeypatch.setattr(durable, "link", refuse(errno.EPERM))
