@@ -390,7 +390,7 @@ CREATE FUNCTION public.incarnation_is_trusted() RETURNS boolean
     AS $$
   SELECT coalesce((SELECT (i.system_identifier, i.timeline, i.database_oid)
                         = (r.system_identifier, r.timeline, r.database_oid)
-                   FROM incarnation i, running_incarnation() r ORDER BY i.id DESC LIMIT 1), false)
+                   FROM incarnation i, running_incarnation() r ORDER BY i.began DESC, i.id DESC LIMIT 1), false)
 $$;
 
 CREATE FUNCTION public.is_captured(file uuid) RETURNS boolean

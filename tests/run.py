@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
 WORKERS = "2"
 SUITE = ("tests",)
-ON_EVERY_PYTHON = ("tests/unit", "tests/daemons", "-m", "not slow")
+ON_EVERY_PYTHON = ("tests/unit", "tests/daemons", "-m", "not slow and not whole")
 
 
 def main(arguments: Sequence[str]) -> int:

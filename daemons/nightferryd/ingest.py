@@ -105,7 +105,7 @@ class Ingest:
         self.watcher = Watcher(source, open_hints(self.hints, tree), options)
         self.once, self.swept_all, self.sweep_again = once, False, False
         self.batch: list[Captured | Event] = []
-        self.bytes = self.files = 0
+        self.bytes = self.files = self.files_before = 0  # files_before the last full sweep's end
 
     def run(self) -> None:
         try:
@@ -121,11 +121,12 @@ class Ingest:
             self.watcher.close()
 
     def _has_seen_all(self, events: list[Event]) -> bool:
-        """A full sweep left nothing to settle, and what it missed was looked for again. A sweep
-        that left something is followed by another one."""
+        """A full sweep found nothing to read, and what it missed was looked for again. One that
+        found something is followed by another: more may have come meanwhile."""
         if any(isinstance(e, SweepDone) and e.full for e in events):
-            self.swept_all = not self.watcher.settling
+            self.swept_all = not self.watcher.settling and self.files == self.files_before
             self.sweep_again = not self.swept_all
+            self.files_before = self.files
         if self.watcher.settling:
             return False
         if self.sweep_again:

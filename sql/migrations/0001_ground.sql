@@ -70,7 +70,7 @@ $$;
 CREATE FUNCTION incarnation_is_trusted() RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT coalesce((SELECT (i.system_identifier, i.timeline, i.database_oid)
                         = (r.system_identifier, r.timeline, r.database_oid)
-                   FROM incarnation i, running_incarnation() r ORDER BY i.id DESC LIMIT 1), false)
+                   FROM incarnation i, running_incarnation() r ORDER BY i.began DESC, i.id DESC LIMIT 1), false)
 $$;
 
 CREATE FUNCTION trust_incarnation(reason text) RETURNS void LANGUAGE sql AS $$
