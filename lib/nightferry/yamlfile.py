@@ -73,6 +73,11 @@ def parse(text: str, kind: type[T], source: str = "text") -> T:
     return typing.cast(T, _Reader(source).read(node, kind, "the file"))
 
 
+def read(node: yaml.Node, kind: type[T], source: str, name: str) -> T:
+    """A part of a file that was composed elsewhere, as a ``kind``."""
+    return typing.cast(T, _Reader(source).read(node, kind, name))
+
+
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
@@ -233,3 +238,9 @@ def _said(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return "one of " + ", ".join(str(member.value) for member in kind)
     return _SAID.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def shipped(folder: str) -> Path:
+    """A folder of etc/ that comes with the program: packaged, else the checkout's."""
+    packaged = Path(__file__).parent / "etc" / folder
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "etc" / folder
