@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 STEPS = 80  # of one climb at most
 TRIED = 12  # of each climb before the best are gone on with
 ENOUGH = 1e-4  # of the likelihood: a climb ends when a step gains less
+EVIDENCE = 6.0  # by which the criterion must prefer bad stars: strong, for there were several tries
 FEWEST_GOOD = 0.5  # of the stars belong to the first part, or it is not the good one
 SUSPICIOUS = 1.7  # standard errors by which the residuals differ from a normal distribution's
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -62,11 +63,11 @@ def fit(y: Array, errors: Array, design: Array) -> Mixture:
     if _is_normal(y, sigma2, design, one):
         return _conclude(y, sigma2, design, one)
     tries = [_climb(y, sigma2, design, g, TRIED) for g in _guesses(y, sigma2, design, start)]
-    best = one
+    best, limit = one, one.criterion - EVIDENCE
     for found in sorted(tries, key=lambda at: at.criterion)[:2]:
         found = _climb(y, sigma2, design, found, STEPS)
-        if found.weights[0] >= FEWEST_GOOD and found.criterion < best.criterion:
-            best = found
+        if found.weights[0] >= FEWEST_GOOD and found.criterion < limit:
+            best, limit = found, found.criterion
     return _conclude(y, sigma2, design, best)
 
 
