@@ -24,6 +24,7 @@ from nightferry.photometry.zeropoint import surface, zero_point
 Array = NDArray[np.float64]
 
 BLENDED = 0.05  # of a star's light from others: it does not serve
+_BY_CHANCE = 0.1  # of the shorter list agree: fewer pairs than that are chance
 _MARGIN = 0.01  # degrees about the stars: proper motions and offsets
 _WIDEST = 10.0  # degrees: more than any camera sees
 _COVERED = 0.5  # of the stars lie where the catalogue is complete, or it has no tile here
@@ -191,7 +192,8 @@ def _pair(at: Calibration, found: Found, catalog: Catalog, request: Request) -> 
         brightness=found.stars.numbers[definition.brightness],
         floor=max(definition.positions, 0.3), blend=request.blend_radius,
     )  # fmt: skip
-    if pairs is None:
+    fewer = min(len(with_light), len(found.stars))
+    if pairs is None or len(pairs.measured) < _BY_CHANCE * fewer:
         raise NotCalibrated(
             "no match",
             f"{len(with_light)} measured and {len(found.stars)} stars of {definition.key} do "

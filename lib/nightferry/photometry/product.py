@@ -21,13 +21,22 @@ def to_fits(done: Calibration) -> bytes:
     primary = fits.PrimaryHDU()
     for keyword, value, comment in _cards(done):
         if value is not None and value == value:
-            primary.header[keyword] = (value, comment)
+            primary.header[keyword] = (_ascii(value), comment)
     primary.header["LONGSTRN"] = ("OGIP 1.0", "long texts go on in CONTINUE")
     out = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a text that goes on in CONTINUE cards is as it should be
         fits.HDUList([primary, _stars(done), _catalog(done)]).writeto(out)
     return out.getvalue()
+
+
+def _ascii(value: Any) -> Any:
+    """Texts as FITS headers take them."""
+    if not isinstance(value, str):
+        return value
+    plain = value.replace("″", " arcsec").replace("′", " arcmin").replace("°", " deg")
+    ascii_text = plain.encode("ascii", "replace").decode()
+    return "".join(c if c.isprintable() else " " for c in ascii_text)
 
 
 def _cards(done: Calibration) -> list[tuple[str, Any, str]]:
@@ -80,7 +89,8 @@ def _stars(done: Calibration) -> Any:
         return values if values is not None and len(values) == n else np.full(n, np.nan)
 
     table = Table()
-    table["star"] = np.array(e.stars if e.stars else [str(i) for i in range(n)], "U")
+    named = e.stars if len(e.stars) == n else [str(i) for i in range(n)]
+    table["star"] = np.array([_ascii(s) for s in named], "U")
     for name, values, unit in (
         ("ra", e.ra, "deg"), ("dec", e.dec, "deg"),
         ("x", full(e.x), "pix"), ("y", full(e.y), "pix"),

@@ -106,7 +106,7 @@ def read(content: bytes, name: str, reading: Reading) -> list[Exposure | NotCali
         warnings.simplefilter("ignore")  # units that astropy does not know, dates of old headers
         sheet = _open(content, name)
     if not len(sheet.table):
-        raise NotCalibrated("no stars", f"{name} has no row")
+        raise NotCalibrated("no stars", f"{name} has a header and no row")
     found: list[Exposure | NotCalibrated] = []
     for part, rows in _parts(sheet, reading):
         try:
