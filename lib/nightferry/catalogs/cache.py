@@ -8,7 +8,7 @@ import numpy as np
 from nightferry.catalogs.base import Ask, Catalog, Field, Found, MissingTile, Stars
 from nightferry.catalogs.definition import Definition
 from nightferry.catalogs.records import from_bytes
-from nightferry.catalogs.sky import Coverage, cone
+from nightferry.catalogs.sky import Coverage, cone, tiles_inside
 
 Keep = Callable[[Definition, Found], None]  # puts what a remote archive gave into the cache
 
@@ -26,8 +26,8 @@ class Cache:
         """As :class:`nightferry.catalogs.base.Catalog`."""
         cells = cone(field.ra, field.dec, field.radius)
         coverage = self._coverage(cells)
-        whole = (cells.high - cells.low).sum()
-        if self.remote is not None and (coverage.high - coverage.low).sum() < whole:
+        needed = tiles_inside(field.ra, field.dec, field.radius)
+        if self.remote is not None and not coverage.contains(needed):
             found = self.remote.field(field)
             if self.keep is not None:
                 self.keep(self.definition, found)

@@ -26,7 +26,7 @@ _IRAF = re.compile(
     r"^\s*(\S+)\s+(\d+):(\d+):([\d.]+)\s+([-+]?)(\d+):(\d+):([\d.]+)\s+(.*)$", re.MULTILINE
 )
 SPARSE_ORDER = 10  # a sparse catalogue answers for tiles of 3.4' about its stars
-_CELLS_A_CONE, _EMPTY_CELLS = 40, 0.05
+_STARS_A_CELL, _EMPTY_CELLS = 6, 0.1
 _ERROR_OF_ONE = 2.5 / np.log(10)
 
 
@@ -196,13 +196,7 @@ def complete(stars: Stars, definition: Definition, path: Path) -> Coverage:
     if definition.sparse:
         return Coverage.of_tiles(cells, SPARSE_ORDER)
     ra, dec, radius = _enclosing(stars)
-    u, v = _unit_disc(stars, ra, dec, radius)
-    # Cells of equal area in the disc: rings by the square of the radius, sectors by the angle.
-    rings = max(int(np.sqrt(min(len(stars) / 10, _CELLS_A_CONE) / 4)), 1)
-    ring = np.minimum((rings * (u * u + v * v)).astype(int), rings - 1)
-    sector = np.minimum((4 * (np.arctan2(v, u) / (2 * np.pi) + 0.5)).astype(int), 3)
-    filled = len(np.unique(4 * ring + sector)) / (4 * rings)
-    if len(stars) < 10 or filled < 1 - _EMPTY_CELLS or radius > 30:
+    if len(stars) < 10 or radius > 30 or _empty(stars, ra, dec, radius) > _EMPTY_CELLS:
         raise GiveUp(
             "coverage unknown",
             f"{path}: its stars fill no cone, so nobody can tell where it is complete: say "
@@ -224,6 +218,14 @@ def _enclosing(stars: Stars) -> tuple[float, float, float]:
     return ra, dec, float(separation(stars.ra, stars.dec, ra, dec).max())
 
 
-def _unit_disc(stars: Stars, ra: float, dec: float, radius: float) -> tuple[Array, Array]:
+def _empty(stars: Stars, ra: float, dec: float, radius: float) -> float:
+    """The share of equal cells within a cone that hold no star, where each should hold six."""
     east = (np.mod(stars.ra - ra + 180, 360) - 180) * np.cos(np.radians(stars.dec))
-    return east / radius, (stars.dec - dec) / radius
+    side = max(int(np.sqrt(len(stars) / _STARS_A_CELL / 0.785)), 2)
+    column = np.clip(((east / radius + 1) / 2 * side).astype(int), 0, side - 1)
+    row = np.clip((((stars.dec - dec) / radius + 1) / 2 * side).astype(int), 0, side - 1)
+    filled = np.zeros((side, side), bool)
+    filled[row, column] = True
+    middle = (np.arange(side) + 0.5) / side * 2 - 1
+    inside = np.hypot(middle[:, None], middle[None, :]) < 0.85
+    return float((~filled[inside]).mean())

@@ -71,6 +71,11 @@ class Coverage:
         inside[inside] = cells[inside] < self.high[at[inside]]
         return inside
 
+    def contains(self, other: "Coverage") -> bool:
+        """Whether all of ``other`` lies inside."""
+        at = np.searchsorted(self.low, other.low, side="right") - 1
+        return bool((at >= 0).all() and (other.high <= self.high[at]).all())
+
     @property
     def square_degrees(self) -> float:
         return float((self.high - self.low).sum() / (12 * 4.0**ORDER) * 41252.96125)
