@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 STEPS = 80  # of one climb at most
-TRIED = 12  # of each climb before the best are gone on with
-ENOUGH = 1e-4  # of the likelihood: a climb ends when a step gains less
+TRIED = 8  # of each climb before the best are gone on with
+HOPELESS = 15.0  # of the criterion, behind the best then
+ROUNDS = 12  # of least squares at most
+ENOUGH = 1e-3  # of the likelihood: a climb ends when a step gains less
 EVIDENCE = 6.0  # by which the criterion must prefer bad stars: strong, for there were several tries
 FEWEST_GOOD = 0.5  # of the stars belong to the first part, or it is not the good one
 SUSPICIOUS = 1.7  # standard errors by which the residuals differ from a normal distribution's
@@ -59,12 +61,15 @@ def fit(y: Array, errors: Array, design: Array) -> Mixture:
     """
     sigma2 = errors**2
     start = _robust(y, sigma2, design)
-    one = _climb(y, sigma2, design, start, STEPS)
+    one = _single(y, sigma2, design, start)
     if _is_normal(y, sigma2, design, one):
         return _conclude(y, sigma2, design, one)
     tries = [_climb(y, sigma2, design, g, TRIED) for g in _guesses(y, sigma2, design, start)]
     best, limit = one, one.criterion - EVIDENCE
-    for found in sorted(tries, key=lambda at: at.criterion)[:2]:
+    tries.sort(key=lambda at: at.criterion)
+    for found in tries[:2]:
+        if found.criterion > tries[0].criterion + HOPELESS:
+            continue
         found = _climb(y, sigma2, design, found, STEPS)
         if found.weights[0] >= FEWEST_GOOD and found.criterion < limit:
             best, limit = found, found.criterion
@@ -74,19 +79,60 @@ def fit(y: Array, errors: Array, design: Array) -> Mixture:
 def _robust(y: Array, sigma2: Array, design: Array) -> _Parts:
     """A beginning that few bad points can't move far: least squares with Huber's weights."""
     theta = np.zeros(design.shape[1])
-    theta[0] = np.median(y)
-    s2 = max(0.0, _spread(y - design @ theta) ** 2 - float(np.median(sigma2)))
-    for _ in range(8):
+    theta[0] = _median(y)
+    noise = _median(sigma2)
+    for _ in range(ROUNDS):
         e = y - design @ theta
+        s2 = max(_spread(e) ** 2 - noise, 0.0)
         v = sigma2 + s2
-        z = np.abs(e) / np.sqrt(v)
-        theta = _solve(design, y, np.minimum(1.0, 1.3 / np.maximum(z, 1e-9)) / v)
-        s2 = max(0.0, _spread(y - design @ theta) ** 2 - float(np.median(sigma2)))
-    return _Parts(theta, max(s2, 1e-8), np.array([1.0, 0.0, 0.0]))
+        weights = np.minimum(1.0, 1.3 * np.sqrt(v) / np.maximum(np.abs(e), 1e-12)) / v
+        before, theta = theta[0], _solve(design, y, weights)
+        if abs(theta[0] - before) < 0.02 * np.sqrt(s2 + noise):
+            break
+    s2 = max(_spread(y - design @ theta) ** 2 - noise, 1e-8)
+    return _Parts(theta, s2, np.array([1.0, 0.0, 0.0]))
+
+
+def _single(y: Array, sigma2: Array, design: Array, at: _Parts) -> _Parts:
+    """The most likely line if all points are good: least squares, and Fisher's scoring of s."""
+    n, p = design.shape
+    s2 = at.s2
+    for _ in range(ROUNDS):
+        v = sigma2 + s2
+        theta = _solve(design, y, 1 / v)
+        e2 = (y - design @ theta) ** 2
+        before, s2 = s2, _scored(e2, sigma2, 1 / v**2, p, n)
+        if abs(s2 - before) < 0.002 * (s2 + 1e-10):
+            break
+    v = sigma2 + s2
+    theta = _solve(design, y, 1 / v)
+    e = y - design @ theta
+    likelihood = -0.5 * float((np.log(v) + e * e / v).sum() + n * _LOG_2PI)
+    one = _Parts(theta, s2, np.array([1.0, 0.0, 0.0]))
+    one.criterion = float((p + 1) * np.log(n) - 2 * likelihood)
+    return one
+
+
+def _scored(e2: Array, sigma2: Array, q: Array, p: int, good: float) -> float:
+    """The variance that residuals have beyond their errors, for the freedom that p parameters took.
+
+    ``q`` are weights: of each point, over the square of its variance."""
+    total = q.sum()
+    s2 = float((q * (e2 - sigma2)).sum() / total)
+    return max(s2 + (s2 + float((q * sigma2).sum() / total)) * p / max(good - p, 1.0), 1e-10)
+
+
+def _median(values: Array) -> float:
+    """As numpy's, of which most is care for axes and NaN."""
+    n = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, n)[n])
+    pair = np.partition(values, (n - 1, n))
+    return float(0.5 * (pair[n - 1] + pair[n]))
 
 
 def _spread(e: Array) -> float:
-    return 1.4826 * float(np.median(np.abs(e - np.median(e))))
+    return 1.4826 * _median(np.abs(e - _median(e)))
 
 
 def _solve(design: Array, y: Array, weights: Array) -> Array:
@@ -109,18 +155,18 @@ def _is_normal(y: Array, sigma2: Array, design: Array, one: "_Parts") -> bool:
 
 
 def _guesses(y: Array, sigma2: Array, design: Array, start: _Parts) -> list[_Parts]:
-    """Beginnings with two and three parts: far ones, and blends to either side."""
+    """Beginnings with two and three parts: far ones, and blends to the side of the longer tail."""
     e = y - design @ start.theta
     spread = _spread(e)
     core2 = max((0.4 * spread) ** 2 - float(np.median(sigma2)), 1e-6)
     wide2 = max(float(np.var(e)), (3 * spread) ** 2)
     made = [_Parts(start.theta, start.s2, np.array([0.8, 0.0, 0.2]), wide2=wide2)]
-    for side in (1.0, -1.0):
-        theta = start.theta.copy()
-        theta[0] -= side * 0.5 * spread
-        shift, width2 = side * 1.5 * spread, (0.7 * spread) ** 2
-        made.append(_Parts(theta, core2, np.array([0.7, 0.3, 0.0]), shift, width2))
-        made.append(_Parts(theta, core2, np.array([0.65, 0.25, 0.1]), shift, width2, wide2))
+    side = 1.0 if _median(e) < float(e[np.abs(e) < 4 * spread].mean()) else -1.0
+    theta = start.theta.copy()
+    theta[0] -= side * 0.5 * spread
+    shift, width2 = side * 1.5 * spread, (0.7 * spread) ** 2
+    made.append(_Parts(theta, core2, np.array([0.7, 0.3, 0.0]), shift, width2))
+    made.append(_Parts(theta, core2, np.array([0.65, 0.25, 0.1]), shift, width2, wide2))
     return made
 
 
@@ -160,12 +206,9 @@ def _step(y: Array, sigma2: Array, design: Array, at: _Parts, v: Array, r: Array
     weights = w.sum(axis=0)
     theta = _solve(design, (weights * y - w[1] * at.shift) / weights, weights)
     e0 = y - design @ theta
-    # Fisher scoring of each variance, given the responsibilities.
-    q = r[0] / v[0] ** 2
-    s2 = float((q * (e0**2 - sigma2)).sum() / q.sum())
-    p = design.shape[1]
-    good = float(r[0].sum())
-    s2 = max(s2 + (s2 + float((q * sigma2).sum() / q.sum())) * p / max(good - p, 1.0), 1e-10)
+    # Fisher's scoring of each variance, given the responsibilities.
+    e2 = e0 * e0
+    s2 = _scored(e2, sigma2, r[0] / v[0] ** 2, design.shape[1], float(r[0].sum()))
     shift, width2, wide2 = at.shift, at.width2, at.wide2
     if at.weights[1] > 0:
         shift = float((w[1] * e0).sum() / w[1].sum())
@@ -174,7 +217,7 @@ def _step(y: Array, sigma2: Array, design: Array, at: _Parts, v: Array, r: Array
         width2 = max(width2, 0.25 * s2, 1e-6)
     if at.weights[2] > 0:
         q = r[2] / v[2] ** 2
-        wide2 = max(float((q * (e0**2 - sigma2 - s2)).sum() / q.sum()), 9 * s2, 1e-4)
+        wide2 = max(float((q * (e2 - sigma2 - s2)).sum() / q.sum()), 9 * s2, 1e-4)
     return _Parts(theta, s2, r.mean(axis=1), shift, width2, wide2)
 
 
