@@ -165,7 +165,7 @@ def _fill(ground: Ground, dsn: str, n: int) -> None:
 
 def _search(db: Database, definition: Definition, places: list[tuple[float, float]]) -> float:
     with db.begin() as tx:
-        cache = Cache(definition, lambda name, **v: [tuple(r) for r in tx.run(name, **v)])
+        cache = Cache(definition, lambda what, **v: [tuple(r) for r in tx.run(what, **v)])
         return _median(lambda ra, dec: cache.field(Field(ra, dec, RADIUS)).stars, places)
 
 

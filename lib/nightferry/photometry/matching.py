@@ -127,22 +127,19 @@ def _offset(
         return None
     east, north = u[j] - x[i], v[j] - y[i]
     width = max(floor, 1.0)
-    # The fullest disc of this width about any of the offsets.
-    pick = (
-        np.arange(len(east))
-        if len(east) <= 3000
-        else np.arange(0, len(east), len(east) // 3000 + 1)
-    )
-    mine, _ = pairs_within(east[pick], north[pick], east, north, width)
-    counts = np.bincount(mine, minlength=len(pick))
-    peak = pick[int(np.argmax(counts))]
-    by_chance = len(east) * (width / generous) ** 2
+    # The fullest of all squares of two by two cells.
+    side = int(np.ceil(2 * generous / width)) + 2
+    column = ((east + generous) / width).astype(np.int64)
+    row = ((north + generous) / width).astype(np.int64)
+    counts = np.bincount(column * side + row, minlength=side * side).reshape(side, side)
+    square = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
+    peak = np.unravel_index(int(np.argmax(square)), square.shape)
+    most = float(square[peak])
+    by_chance = len(east) * (4 / np.pi) * (width / generous) ** 2
     enough = min(3.0, float(min(len(x), len(u))))
-    if counts.max() < enough or (
-        by_chance > 2 and counts.max() < by_chance + 4 * np.sqrt(by_chance)
-    ):
+    if most < enough or (by_chance > 2 and most < by_chance + 4 * np.sqrt(by_chance)):
         return None
-    dx, dy = float(east[peak]), float(north[peak])
+    dx, dy = ((int(at) + 1) * width - generous for at in peak)
     reach = 2 * width
     for _ in range(_TRIES):
         near = np.hypot(east - dx, north - dy) <= reach

@@ -118,8 +118,9 @@ def _scored(e2: Array, sigma2: Array, q: Array, p: int, good: float) -> float:
 
     ``q`` are weights: of each point, over the square of its variance."""
     total = q.sum()
-    s2 = float((q * (e2 - sigma2)).sum() / total)
-    return max(s2 + (s2 + float((q * sigma2).sum() / total)) * p / max(good - p, 1.0), 1e-10)
+    noise = float(q @ sigma2 / total)
+    s2 = float(q @ e2 / total) - noise
+    return max(s2 + (s2 + noise) * p / max(good - p, 1.0), 1e-10)
 
 
 def _median(values: Array) -> float:
@@ -175,15 +176,18 @@ def _densities(
 ) -> tuple[Array, Array, Array, Array]:
     """Residuals (3, n), variances (3, n), responsibilities (3, n) and the log-likelihoods (n,)."""
     e0 = y - design @ at.theta
-    e = np.stack((e0, e0 - at.shift, e0))
     v0 = sigma2 + at.s2
-    v = np.stack((v0, v0 + at.width2, v0 + at.wide2))
-    with np.errstate(divide="ignore"):
-        log = np.log(at.weights)[:, None] - 0.5 * (np.log(v) + e * e / v)
+    e, v = np.empty((3, len(y))), np.empty((3, len(y)))
+    e[0], e[1], e[2] = e0, e0 - at.shift, e0
+    v[0], v[1], v[2] = v0, v0 + at.width2, v0 + at.wide2
+    parts = np.flatnonzero(at.weights)
+    log = np.log(at.weights[parts])[:, None] - 0.5 * (np.log(v[parts]) + e[parts] ** 2 / v[parts])
     top = log.max(axis=0)
     density = np.exp(log - top)
     total = density.sum(axis=0)
-    return e, v, density / total, top + np.log(total) - 0.5 * _LOG_2PI
+    r = np.zeros((3, len(y)))
+    r[parts] = density / total
+    return e, v, r, top + np.log(total) - 0.5 * _LOG_2PI
 
 
 def _climb(y: Array, sigma2: Array, design: Array, at: _Parts, steps: int) -> _Parts:
