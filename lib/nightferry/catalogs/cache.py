@@ -26,8 +26,9 @@ class Cache:
         """As :class:`nightferry.catalogs.base.Catalog`."""
         cells = cone(field.ra, field.dec, field.radius)
         coverage = self._coverage(cells)
-        needed = tiles_inside(field.ra, field.dec, field.radius)
-        if self.remote is not None and not coverage.contains(needed):
+        if self.remote is not None and not coverage.contains(
+            tiles_inside(field.ra, field.dec, field.radius)
+        ):
             found = self.remote.field(field)
             if self.keep is not None:
                 self.keep(self.definition, found)
