@@ -151,6 +151,16 @@ CREATE FUNCTION public.archives_for(program text) RETURNS SETOF text
     coalesce((SELECT min(x.program) FROM program_archive x WHERE x.program = archives_for.program), '')
 $$;
 
+CREATE FUNCTION public.calibrated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  UPDATE hold SET lifted = now(), lifted_by = this_actor()
+  WHERE file = NEW.file AND reason = 'waits for its calibration' AND lifted IS NULL;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.condemn_or_recall(wanted uuid, place text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -397,6 +407,16 @@ BEGIN
     PERFORM lock_subject(NEW.package, NEW.file);
   END IF;
   RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.hold_for_calibration() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  INSERT INTO hold (file, reason) SELECT f.id, 'waits for its calibration' FROM fresh f
+    JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND l.settings ->> 'content' = 'photometry';
+  RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.incarnation_is_trusted() RETURNS boolean
@@ -1794,6 +1814,8 @@ ALTER INDEX public.job_done_at ATTACH PARTITION public.job_done_default_at_idx;
 
 ALTER INDEX public.job_done_claim ATTACH PARTITION public.job_done_default_id_claim_idx;
 
+CREATE TRIGGER calibrated AFTER INSERT ON public.calibration FOR EACH ROW WHEN ((new.file IS NOT NULL)) EXECUTE FUNCTION public.calibrated();
+
 CREATE TRIGGER copy_changes BEFORE UPDATE OF state ON public.physical_copy FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.copy_changes();
 
 CREATE TRIGGER disturb_by_change AFTER UPDATE ON public.raw_data_file REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION public.disturb_directories();
@@ -1807,6 +1829,8 @@ CREATE TRIGGER disturb_by_quarantine AFTER UPDATE ON public.quarantine REFERENCI
 CREATE TRIGGER event_is_append_only BEFORE DELETE OR UPDATE ON public.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER hold_changes BEFORE INSERT OR UPDATE ON public.hold FOR EACH ROW EXECUTE FUNCTION public.hold_changes();
+
+CREATE TRIGGER hold_for_calibration AFTER INSERT ON public.raw_data_file REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION public.hold_for_calibration();
 
 CREATE TRIGGER mark_new_members AFTER INSERT ON public.package_member REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION public.mark_members();
 

@@ -121,6 +121,25 @@ CREATE INDEX reduced_datum_target ON reduced_datum (target, time) WHERE supersed
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON target FOR EACH ROW EXECUTE FUNCTION tell_row('target', 'name');
 
+-- What waits for its calibration is held: the calibrator reads it where it came in.
+CREATE FUNCTION hold_for_calibration() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+BEGIN
+  INSERT INTO hold (file, reason) SELECT f.id, 'waits for its calibration' FROM fresh f
+    JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND l.settings ->> 'content' = 'photometry';
+  RETURN NULL;
+END $$;
+CREATE TRIGGER hold_for_calibration AFTER INSERT ON raw_data_file REFERENCING NEW TABLE AS fresh
+  FOR EACH STATEMENT EXECUTE FUNCTION hold_for_calibration();
+CREATE FUNCTION calibrated() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+BEGIN
+  UPDATE hold SET lifted = now(), lifted_by = this_actor()
+  WHERE file = NEW.file AND reason = 'waits for its calibration' AND lifted IS NULL;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER calibrated AFTER INSERT ON calibration FOR EACH ROW WHEN (NEW.file IS NOT NULL) EXECUTE FUNCTION calibrated();
+
 -- What the daemons of one host need beside what grant_host gives.
 CREATE FUNCTION grant_calibration(host name) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

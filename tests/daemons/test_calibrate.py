@@ -101,6 +101,21 @@ def test_jobs_that_are_lost_are_derived_again(site: Ground, night_data: Path) ->
     assert [s for _, s, _ in states(site)] == ["good"]
 
 
+def test_what_waits_for_its_calibration_is_not_deleted(site: Ground, night_data: Path) -> None:
+    def may_go() -> bool:
+        rows = site.ask(
+            "SELECT r.holds FROM physical_copy c CROSS JOIN LATERAL deletion_clauses(c.id) r "
+            "WHERE c.location = 'dome-source' AND r.clause = 'hold'"
+        )
+        return all(r.holds for r in rows)
+
+    site.put("a.ecsv", exposures(night_data, 1)[0])
+    site.ingest()
+    assert not may_go()
+    site.once("dome", "calibrate")
+    assert may_go()
+
+
 def test_a_source_of_frames_is_left_to_others(two_sites: Ground, night_data: Path) -> None:
     two_sites.put("a.ecsv", exposures(night_data, 1)[0])
     two_sites.ingest()
