@@ -1,14 +1,18 @@
 """The calibrator: files of photometry become zero points as they come, and failures become rows."""
 
 import io
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 from astropy.table import Table
 from nightferry.catalogs import definitions
 from nightferry.catalogs.files import read
 from nightferry.catalogs.loading import store
+from psycopg.sql import SQL, Identifier
 
 from tests.daemons.ground import Ground, ground
 from tests.typed import Nf
@@ -99,6 +103,37 @@ def test_jobs_that_are_lost_are_derived_again(site: Ground, night_data: Path) ->
     site.ask("TRUNCATE job")
     site.once("dome", "calibrate")
     assert [s for _, s, _ in states(site)] == ["good"]
+
+
+@pytest.fixture
+def dome_user(server: str, site: Ground, database: str) -> Iterator[str]:
+    """The dome's daemons log in as a user that was granted what a host needs, and no more."""
+    name = f"nightferry_dome_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as owner:
+        make = SQL("CREATE ROLE {} LOGIN PASSWORD 'of-a-test'")
+        owner.execute(make.format(Identifier(name)))
+    site.ask("SELECT grant_host(%s, '{dome-source,dome-buffer}', false)", name)
+    site.ask("SELECT grant_calibration(%s)", name)
+    parts = urlsplit(database)
+    host = parts.netloc.rpartition("@")[2]
+    theirs = urlunsplit(parts._replace(netloc=f"{name}:of-a-test@{host}"))
+    own = site.sites.config("dome")
+    own.write_text(own.read_text().replace(database, theirs))
+    yield name
+    site.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", name)
+    site.db.run(lambda tx: tx.execute(f"DROP OWNED BY {name}"))
+    with psycopg.connect(server, autocommit=True) as owner:
+        owner.execute(SQL("DROP ROLE {}").format(Identifier(name)))
+
+
+def test_a_hosts_user_may_calibrate(site: Ground, night_data: Path, dome_user: str) -> None:
+    load_stars(site, night_data)
+    site.ask("INSERT INTO target (name, ra, dec) VALUES ('EY UMa', 135.5865, 49.81926)")
+    site.put("a.ecsv", exposures(night_data, 1)[0])
+    site.ingest()
+    site.once("dome", "calibrate")
+    assert [s for _, s, _ in states(site)] == ["good"]
+    assert site.one("SELECT count(*) FROM reduced_datum") == 1
 
 
 def test_what_waits_for_its_calibration_is_not_deleted(site: Ground, night_data: Path) -> None:
