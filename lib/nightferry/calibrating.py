@@ -138,16 +138,16 @@ def run(
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         exposures = tables.read(content, source.name, reading)
-        whole = field_of([e for e in exposures if isinstance(e, Exposure)] or _raise(exposures))
     except NotCalibrated as why:
         return [Result(_columns_of_failure(source, sha256, why))]
-    once = {name: _Once(catalog, whole) for name, catalog in available.items()}
+    once = _shared(available, [e for e in exposures if isinstance(e, Exposure)])
     targets = ask("calibrate.targets")
     results = []
     for done, exposure in enumerate(exposures):
         progress(done, len(exposures))
         if isinstance(exposure, NotCalibrated):
-            results.append(Result(_columns_of_failure(source, sha256, exposure, str(done))))
+            part = str(done) if len(exposures) > 1 else ""
+            results.append(Result(_columns_of_failure(source, sha256, exposure, part)))
             continue
         calibration = calibrate(exposure, once, request)
         results.append(
@@ -160,9 +160,18 @@ def run(
     return results
 
 
-def _raise(exposures: Sequence[Exposure | NotCalibrated]) -> list[Exposure]:
-    """None of the exposures can be used: the first says why."""
-    raise next(e for e in exposures if isinstance(e, NotCalibrated))
+def _shared(
+    available: Mapping[str, Catalog], exposures: Sequence[Exposure]
+) -> Mapping[str, Catalog]:
+    """Catalogues that are asked once for all exposures, where these are of one field."""
+    try:
+        whole = field_of(exposures)
+        widest = max(field_of([e]).radius for e in exposures)
+    except (NotCalibrated, ValueError):
+        return available  # each exposure by itself says what is wrong with it
+    if whole.radius > 2 * widest:
+        return available
+    return {name: _Once(catalog, whole) for name, catalog in available.items()}
 
 
 def _columns_of_failure(
