@@ -1,4 +1,7 @@
-"""Catalogues: what a file holds, which tiles are complete, and the stars of a cone."""
+"""Catalogues: what a file holds, which tiles are complete, and the stars of a cone.
+
+Over 300 lines: the archive that stands in for a remote one is in the same file as its tests.
+"""
 
 import threading
 from collections.abc import Iterator

@@ -94,7 +94,7 @@ class Coverage:
 
 def cone(ra: float, dec: float, radius: float) -> Coverage:
     """The cells that a cone touches, in at most about a hundred ranges."""
-    depth = int(np.clip(np.floor(np.log2(_CELL_OF_ORDER_0 / max(radius, 1e-7))), 0, 27)) + 1
+    depth = int(np.clip(np.floor(np.log2(_CELL_OF_ORDER_0 / max(radius, 1e-7))), 0, 27)) + 2
     cells, depths, _ = nested.cone_search(
         Longitude(ra % 360 * u.deg), Latitude(dec * u.deg), radius * u.deg, min(depth, 28)
     )
