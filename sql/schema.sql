@@ -11,6 +11,11 @@ CREATE TYPE public.breaker_state AS ENUM (
     'open'
 );
 
+CREATE TYPE public.calibration_state AS ENUM (
+    'good',
+    'failed'
+);
+
 CREATE TYPE public.clock_state AS ENUM (
     'good',
     'doubtful',
@@ -145,6 +150,16 @@ CREATE FUNCTION public.archives_for(program text) RETURNS SETOF text
   WHERE l.active AND l.type = 'LONG_TERM_ARCHIVE' AND a.program =
     coalesce((SELECT min(x.program) FROM program_archive x WHERE x.program = archives_for.program), '')
 $$;
+
+CREATE FUNCTION public.calibrated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  UPDATE hold SET lifted = now(), lifted_by = this_actor()
+  WHERE file = NEW.file AND reason = 'waits for its calibration' AND lifted IS NULL;
+  RETURN NULL;
+END $$;
 
 CREATE FUNCTION public.condemn_or_recall(wanted uuid, place text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -350,6 +365,15 @@ CREATE FUNCTION public.file_answers(files uuid[]) RETURNS TABLE(file uuid, packa
   LEFT JOIN lost_file l ON l.file = f.id
 $$;
 
+CREATE FUNCTION public.grant_calibration(host name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load TO %I', host);
+  EXECUTE format('GRANT INSERT, UPDATE ON reduced_datum, catalog TO %I', host);
+  EXECUTE format('GRANT INSERT, DELETE ON catalog_star TO %I', host);
+END $$;
+
 CREATE FUNCTION public.grant_host(host name, locations text[], reaps boolean) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -383,6 +407,16 @@ BEGIN
     PERFORM lock_subject(NEW.package, NEW.file);
   END IF;
   RETURN NEW;
+END $$;
+
+CREATE FUNCTION public.hold_for_calibration() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  INSERT INTO hold (file, reason) SELECT f.id, 'waits for its calibration' FROM fresh f
+    JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND l.settings ->> 'content' = 'photometry';
+  RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.incarnation_is_trusted() RETURNS boolean
@@ -842,6 +876,94 @@ CREATE TABLE public.breaker (
     probed timestamp with time zone
 );
 
+CREATE TABLE public.calibration (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    file uuid,
+    source_name text NOT NULL,
+    source_location text NOT NULL,
+    sha256 public.sha256 NOT NULL,
+    part text DEFAULT ''::text NOT NULL,
+    made timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    state public.calibration_state NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    advice text DEFAULT ''::text NOT NULL,
+    night date,
+    instrument text DEFAULT ''::text NOT NULL,
+    middle timestamp with time zone,
+    exposure_seconds double precision,
+    airmass double precision,
+    filter text DEFAULT ''::text NOT NULL,
+    band text,
+    system text,
+    unit text,
+    aperture text DEFAULT ''::text NOT NULL,
+    catalog text,
+    transformation text,
+    zero_point double precision,
+    zero_point_error double precision,
+    fit_error double precision,
+    colour text,
+    colour_reference double precision,
+    colour_term double precision,
+    colour_term_error double precision,
+    scatter double precision,
+    measured integer DEFAULT 0 NOT NULL,
+    matched integer DEFAULT 0 NOT NULL,
+    used integer DEFAULT 0 NOT NULL,
+    limiting double precision,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT calibration_check CHECK (((state = 'failed'::public.calibration_state) OR (num_nulls(band, system, unit, catalog, zero_point, zero_point_error, middle) = 0))),
+    CONSTRAINT calibration_check1 CHECK (((state = 'good'::public.calibration_state) OR ((reason <> ''::text) AND (zero_point IS NULL)))),
+    CONSTRAINT calibration_system_check CHECK ((system = ANY (ARRAY['AB'::text, 'Vega'::text]))),
+    CONSTRAINT calibration_unit_check CHECK ((unit = ANY (ARRAY['ADU/s'::text, 'e-/s'::text])))
+);
+
+CREATE TABLE public.calibration_table (
+    calibration uuid NOT NULL,
+    content bytea NOT NULL
+);
+
+CREATE TABLE public.catalog (
+    name text NOT NULL,
+    number smallint NOT NULL,
+    columns text[] NOT NULL,
+    stars bigint DEFAULT 0 NOT NULL,
+    covered int8multirange DEFAULT '{}'::int8multirange NOT NULL,
+    loaded timestamp with time zone
+);
+
+CREATE TABLE public.catalog_load (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    catalog text NOT NULL,
+    source text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    stars bigint NOT NULL,
+    covered int8multirange NOT NULL
+);
+
+ALTER TABLE public.catalog ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.catalog_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.catalog_star (
+    catalog smallint NOT NULL,
+    hpx bigint NOT NULL,
+    star bigint NOT NULL,
+    ra double precision NOT NULL,
+    "dec" double precision NOT NULL,
+    numbers real[] NOT NULL,
+    name text
+);
+
 CREATE TABLE public.route (
     name text NOT NULL,
     origin text NOT NULL,
@@ -891,6 +1013,49 @@ CREATE VIEW public.crossing AS
           WHERE (NOT (EXISTS ( SELECT
                    FROM public.physical_copy c
                   WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))));
+
+CREATE VIEW public.current_calibration AS
+ SELECT DISTINCT ON (source_location, source_name, part, band) id,
+    site,
+    file,
+    source_name,
+    source_location,
+    sha256,
+    part,
+    made,
+    by,
+    state,
+    reason,
+    advice,
+    night,
+    instrument,
+    middle,
+    exposure_seconds,
+    airmass,
+    filter,
+    band,
+    system,
+    unit,
+    aperture,
+    catalog,
+    transformation,
+    zero_point,
+    zero_point_error,
+    fit_error,
+    colour,
+    colour_reference,
+    colour_term,
+    colour_term_error,
+    scatter,
+    measured,
+    matched,
+    used,
+    limiting,
+    flags,
+    detail
+   FROM public.calibration
+  WHERE (state = 'good'::public.calibration_state)
+  ORDER BY source_location, source_name, part, band, made DESC, id DESC;
 
 CREATE TABLE public.data_transfer_member (
     bundle uuid NOT NULL,
@@ -1274,6 +1439,25 @@ CREATE TABLE public.quarantine (
     CONSTRAINT quarantine_check CHECK ((num_nonnulls(released, released_by, release) = ANY (ARRAY[0, 3])))
 );
 
+CREATE TABLE public.reduced_datum (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    target uuid NOT NULL,
+    calibration uuid NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    mjd double precision NOT NULL,
+    bjd_tdb double precision NOT NULL,
+    band text NOT NULL,
+    system text NOT NULL,
+    magnitude double precision NOT NULL,
+    error double precision NOT NULL,
+    zero_point_error double precision NOT NULL,
+    limiting double precision,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    source_name text NOT NULL,
+    source_location text NOT NULL,
+    superseded timestamp with time zone
+);
+
 CREATE VIEW public.safety AS
  SELECT a.subject,
     count(DISTINCT a.failure_domain) AS held,
@@ -1309,6 +1493,25 @@ CREATE TABLE public.source_directory (
     CONSTRAINT source_directory_digest_check CHECK ((octet_length(digest) = 16))
 );
 
+CREATE TABLE public.target (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    name text NOT NULL,
+    ra double precision NOT NULL,
+    "dec" double precision NOT NULL,
+    radius double precision DEFAULT 2.0 NOT NULL,
+    registered timestamp with time zone DEFAULT now() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    CONSTRAINT target_dec_check CHECK ((("dec" >= ('-90'::integer)::double precision) AND ("dec" <= (90)::double precision))),
+    CONSTRAINT target_ra_check CHECK (((ra >= (0)::double precision) AND (ra < (360)::double precision))),
+    CONSTRAINT target_radius_check CHECK ((radius > (0)::double precision))
+);
+
+CREATE TABLE public.target_alias (
+    alias text NOT NULL,
+    target uuid NOT NULL,
+    CONSTRAINT target_alias_alias_check CHECK ((alias = lower(replace(alias, ' '::text, ''::text))))
+);
+
 CREATE TABLE public.telescope (
     name text NOT NULL,
     observatory text NOT NULL,
@@ -1337,6 +1540,21 @@ ALTER TABLE ONLY public.blocked
 
 ALTER TABLE ONLY public.breaker
     ADD CONSTRAINT breaker_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.calibration
+    ADD CONSTRAINT calibration_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.calibration_table
+    ADD CONSTRAINT calibration_table_pkey PRIMARY KEY (calibration);
+
+ALTER TABLE ONLY public.catalog_load
+    ADD CONSTRAINT catalog_load_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.catalog
+    ADD CONSTRAINT catalog_number_key UNIQUE (number);
+
+ALTER TABLE ONLY public.catalog
+    ADD CONSTRAINT catalog_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_pkey PRIMARY KEY (name);
@@ -1452,6 +1670,9 @@ ALTER TABLE ONLY public.raw_data_package
 ALTER TABLE ONLY public.raw_data_package
     ADD CONSTRAINT raw_data_package_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.reduced_datum
+    ADD CONSTRAINT reduced_datum_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.route
     ADD CONSTRAINT route_pkey PRIMARY KEY (name);
 
@@ -1467,6 +1688,15 @@ ALTER TABLE ONLY public.site
 ALTER TABLE ONLY public.source_directory
     ADD CONSTRAINT source_directory_pkey PRIMARY KEY (location, path);
 
+ALTER TABLE ONLY public.target_alias
+    ADD CONSTRAINT target_alias_pkey PRIMARY KEY (alias);
+
+ALTER TABLE ONLY public.target
+    ADD CONSTRAINT target_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.target
+    ADD CONSTRAINT target_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.telescope
     ADD CONSTRAINT telescope_pkey PRIMARY KEY (name);
 
@@ -1479,6 +1709,18 @@ ALTER TABLE ONLY public.verification
 CREATE INDEX audit_result_location ON public.audit_result USING btree (location, at);
 
 CREATE INDEX backup_taken ON public.backup USING btree (taken);
+
+CREATE INDEX calibration_file ON public.calibration USING btree (file);
+
+CREATE INDEX calibration_made ON public.calibration USING btree (made);
+
+CREATE INDEX calibration_night ON public.calibration USING btree (night, made);
+
+CREATE INDEX calibration_source ON public.calibration USING btree (source_location, source_name, part, made DESC);
+
+CREATE INDEX catalog_load_at ON public.catalog_load USING btree (at);
+
+CREATE INDEX catalog_star_hpx ON public.catalog_star USING btree (catalog, hpx);
 
 CREATE INDEX data_transfer_member_package ON public.data_transfer_member USING btree (package);
 
@@ -1562,6 +1804,12 @@ CREATE INDEX raw_data_file_unpackaged ON public.raw_data_file USING btree (locat
 
 CREATE INDEX raw_data_package_night ON public.raw_data_package USING btree (night, instrument);
 
+CREATE INDEX reduced_datum_calibration ON public.reduced_datum USING btree (calibration);
+
+CREATE UNIQUE INDEX reduced_datum_current ON public.reduced_datum USING btree (target, "time", band, source_name, source_location) WHERE (superseded IS NULL);
+
+CREATE INDEX reduced_datum_target ON public.reduced_datum USING btree (target, "time") WHERE (superseded IS NULL);
+
 CREATE INDEX verification_copy ON public.verification USING btree (copy, ended DESC);
 
 CREATE INDEX verification_good ON public.verification USING btree (copy, ended DESC) WHERE (outcome = 'good'::public.reading_outcome);
@@ -1569,6 +1817,8 @@ CREATE INDEX verification_good ON public.verification USING btree (copy, ended D
 ALTER INDEX public.job_done_at ATTACH PARTITION public.job_done_default_at_idx;
 
 ALTER INDEX public.job_done_claim ATTACH PARTITION public.job_done_default_id_claim_idx;
+
+CREATE TRIGGER calibrated AFTER INSERT ON public.calibration FOR EACH ROW WHEN ((new.file IS NOT NULL)) EXECUTE FUNCTION public.calibrated();
 
 CREATE TRIGGER copy_changes BEFORE UPDATE OF state ON public.physical_copy FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.copy_changes();
 
@@ -1583,6 +1833,8 @@ CREATE TRIGGER disturb_by_quarantine AFTER UPDATE ON public.quarantine REFERENCI
 CREATE TRIGGER event_is_append_only BEFORE DELETE OR UPDATE ON public.event FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER hold_changes BEFORE INSERT OR UPDATE ON public.hold FOR EACH ROW EXECUTE FUNCTION public.hold_changes();
+
+CREATE TRIGGER hold_for_calibration AFTER INSERT ON public.raw_data_file REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION public.hold_for_calibration();
 
 CREATE TRIGGER mark_new_members AFTER INSERT ON public.package_member REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION public.mark_members();
 
@@ -1618,6 +1870,8 @@ CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.quarantine FOR EACH ROW EXE
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.raw_data_package FOR EACH ROW EXECUTE FUNCTION public.tell_row('package', 'id');
 
+CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.target FOR EACH ROW EXECUTE FUNCTION public.tell_row('target', 'name');
+
 CREATE TRIGGER tell_copies AFTER UPDATE ON public.physical_copy REFERENCING OLD TABLE AS old NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION public.tell_copies();
 
 CREATE TRIGGER tell_files AFTER INSERT ON public.raw_data_file REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION public.tell_files();
@@ -1631,6 +1885,18 @@ ALTER TABLE ONLY public.audit_result
 
 ALTER TABLE ONLY public.backup
     ADD CONSTRAINT backup_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.calibration
+    ADD CONSTRAINT calibration_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.calibration_table
+    ADD CONSTRAINT calibration_table_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.catalog_load
+    ADD CONSTRAINT catalog_load_catalog_fkey FOREIGN KEY (catalog) REFERENCES public.catalog(name);
+
+ALTER TABLE ONLY public.catalog_star
+    ADD CONSTRAINT catalog_star_catalog_fkey FOREIGN KEY (catalog) REFERENCES public.catalog(number);
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_site_fkey FOREIGN KEY (site) REFERENCES public.site(name);
@@ -1758,6 +2024,12 @@ ALTER TABLE ONLY public.raw_data_package
 ALTER TABLE ONLY public.raw_data_package
     ADD CONSTRAINT raw_data_package_supplement_of_fkey FOREIGN KEY (supplement_of) REFERENCES public.raw_data_package(id);
 
+ALTER TABLE ONLY public.reduced_datum
+    ADD CONSTRAINT reduced_datum_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.reduced_datum
+    ADD CONSTRAINT reduced_datum_target_fkey FOREIGN KEY (target) REFERENCES public.target(id);
+
 ALTER TABLE ONLY public.route
     ADD CONSTRAINT route_destination_fkey FOREIGN KEY (destination) REFERENCES public.data_location(name);
 
@@ -1769,6 +2041,9 @@ ALTER TABLE ONLY public.scrub_pace
 
 ALTER TABLE ONLY public.source_directory
     ADD CONSTRAINT source_directory_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.target_alias
+    ADD CONSTRAINT target_alias_target_fkey FOREIGN KEY (target) REFERENCES public.target(id);
 
 ALTER TABLE ONLY public.telescope
     ADD CONSTRAINT telescope_observatory_fkey FOREIGN KEY (observatory) REFERENCES public.observatory(name);
@@ -1796,6 +2071,8 @@ ALTER TABLE public.verification ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON FUNCTION public.condemn_or_recall(wanted uuid, place text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.decide_deletion(wanted uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.grant_calibration(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.grant_host(host name, locations text[], reaps boolean) FROM PUBLIC;
 

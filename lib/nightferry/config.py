@@ -53,6 +53,7 @@ class HostConfig:
     package: Mapping[str, Any] = field(default_factory=dict)
     transfer: Mapping[str, Any] = field(default_factory=dict)
     archive: Mapping[str, Any] = field(default_factory=dict)
+    calibrate: Mapping[str, Any] = field(default_factory=dict)
     verify: Mapping[str, Any] = field(default_factory=dict)
     reap: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None  # of the file, filled in by load()
@@ -132,19 +133,3 @@ def _section(path: Path, daemon: str, kind: type[S]) -> S:
     )
     section = getattr(yamlfile.load(path, typed), daemon)
     return section if section is not None else kind()
-
-
-def shipped(folder: str) -> Path:
-    """A folder of etc/ that comes with the program."""
-    return _brought("etc") / folder
-
-
-def shipped_units() -> Path:
-    """The folder units/ that comes with the program."""
-    return _brought("units")
-
-
-def _brought(folder: str) -> Path:
-    """Packaged, else the checkout's."""
-    packaged = Path(__file__).parent / folder
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / folder

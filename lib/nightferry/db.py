@@ -155,6 +155,7 @@ class Database:
             "SELECT set_config('nightferry.actor', %s, false), "
             "set_config('nightferry.site', %s, false), set_config('nightferry.host', %s, false),"
             " set_config('TimeZone', 'UTC', false),"
+            " set_config('jit', 'off', false),"  # compiling costs more than any statement of ours
             " set_config('idle_in_transaction_session_timeout', %s, false)",
             (self._actor, self._site, self._host, IDLE_IN_TRANSACTION),
         )

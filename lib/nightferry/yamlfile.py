@@ -87,6 +87,11 @@ def place_of(path: Path | None, key: str) -> str:
     return str(path)
 
 
+def read(node: yaml.Node, kind: type[T], source: str, name: str) -> T:
+    """A part of a file that was composed elsewhere, as a ``kind``."""
+    return typing.cast(T, _Reader(source).read(node, kind, name))
+
+
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
@@ -247,3 +252,19 @@ def _said(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return "one of " + ", ".join(str(member.value) for member in kind)
     return _SAID.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def shipped(folder: str) -> Path:
+    """A folder of etc/ that comes with the program."""
+    return _brought("etc") / folder
+
+
+def shipped_units() -> Path:
+    """The folder units/ that comes with the program."""
+    return _brought("units")
+
+
+def _brought(folder: str) -> Path:
+    """Packaged, else the checkout's."""
+    packaged = Path(__file__).parent / folder
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / folder

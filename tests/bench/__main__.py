@@ -19,6 +19,8 @@ GROUPS = {
     "adopt": "adopting 100,000 loose files, next to a bare loop",
     "sweep": "a sweep of 1,000,000 known files, next to os.scandir",
     "latency": "closed to committed, under 50 frames a second",
+    "catalog": "a catalogue loaded next to COPY, a cone next to q3c's",
+    "zeropoint": "the zero point of a list of stars, next to stdpipe's",
     "memory": "the most memory of each daemon while 4 GB pass through",
 }
 

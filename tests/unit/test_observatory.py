@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from nightferry import yamlfile
-from nightferry.config import shipped
+from nightferry.yamlfile import shipped
 from nightferry.db import Database, Row, Tx
 from nightferry.errors import ConfigError
 from nightferry.observatory import Observatory, Weight, apply, check, diff, load

@@ -18,6 +18,9 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
                  nf hold add NIGHT REASON nothing of this night is deleted
                  nf reap plan             what would be deleted, and what stands in the way
 
+  Magnitudes     nf cal run FILE          zero points of measured stars; nf cal list, nf cal show
+                 nf lightcurve TARGET     what is known of a target; nf target add, nf catalog load
+
   A person's word
                  nf lost                  a file is gone for good: list, accept
                  nf quarantine            what could not be captured faithfully: list, release

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from nightferry import yamlfile
 from nightferry.address import is_elsewhere
-from nightferry.config import SYSTEM, HostConfig, shipped, shipped_units
+from nightferry.config import SYSTEM, HostConfig
 from nightferry.errors import ConfigError
 from nightferry.installing.mounts import escaped, mount_of, mount_points
+from nightferry.yamlfile import shipped, shipped_units
 
 SYSTEM_UNITS = Path("etc/systemd/system")
 DROP_IN = "nightferry-install.conf"

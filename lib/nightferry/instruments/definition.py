@@ -5,10 +5,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nightferry.instruments.base import Arithmetic, FrameType, Value
 from nightferry.instruments.keywords import Header
+from nightferry.instruments.photometry import Photometry
 
 FIELDS = (
     *("instrument", "object", "program", "observer", "type", "seconds", "filter"),
@@ -90,6 +91,7 @@ class Definition:
     equinox: float | str
     frame_types: tuple[Rule, ...]
     arithmetic: Arithmetic | None
+    photometry: Photometry = field(default_factory=Photometry)
 
     def recognises(self, header: Header, path: str) -> bool:
         """Did this instrument take the file?"""

@@ -15,16 +15,18 @@ from typing import NoReturn
 
 import yaml
 
+from nightferry import yamlfile
 from nightferry.errors import ConfigError
 from nightferry.instruments.base import Arithmetic, FrameType
 from nightferry.instruments.definition import FIELDS, Condition, Definition, Rule, Source, Test
 from nightferry.instruments.keywords import Header
+from nightferry.instruments.photometry import Photometry
 from nightferry.instruments.times import ORDER
 
 GENERIC = "generic"
 _TOP = (
     *("instrument", "telescope", "module", "matches", "keywords", "attributes", "start"),
-    *("exposure_key", "equinox", "frame_types", "arithmetic"),
+    *("exposure_key", "equinox", "frame_types", "arithmetic", "photometry"),
 )
 _SOURCE = ("from", "pass_over", "values", "unit")
 _TESTS = ("below", "above", "present")
@@ -111,7 +113,13 @@ class _Reader:
             equinox=self._equinox(top["equinox"]) if "equinox" in top else "header",
             frame_types=tuple(self._rule(n) for n in self._list(top.get("frame_types"))),
             arithmetic=self._arithmetic(top["arithmetic"]) if "arithmetic" in top else None,
+            photometry=self._photometry(top.get("photometry")),
         )
+
+    def _photometry(self, node: yaml.Node | None) -> Photometry:
+        if node is None:
+            return Photometry()
+        return yamlfile.read(node, Photometry, str(self.file), "photometry")
 
     def _wrong(self, node: yaml.Node, what: str) -> NoReturn:
         raise ConfigError(f"{self.file}, line {node.start_mark.line + 1}: {what}")

@@ -22,7 +22,7 @@ _SOURCE, _BUFFER = LocationType.SOURCE, LocationType.BUFFER
 _ARCHIVE = LocationType.LONG_TERM_ARCHIVE
 
 _PLAIN = Location("", _SOURCE, "")
-_OF_SOURCES = ("settle", "ephemeral", "replayed")
+_OF_SOURCES = ("settle", "ephemeral", "replayed", "content")
 _OF_FRAMES = ("instrument", "program", "telescope")  # where files come into the ledger
 
 

@@ -38,6 +38,11 @@ class Hints(enum.Enum):
     NONE = "none"
 
 
+class Content(enum.Enum):
+    FRAMES = "frames"
+    PHOTOMETRY = "photometry"  # tables of measured stars: they are calibrated as they come
+
+
 class Label(enum.Enum):
     EVENING = "evening"
     MORNING = "morning"
@@ -115,6 +120,7 @@ class Location:
     instrument: str | None = None  # of files whose header names none
     program: str | None = None  # of files whose header names none
     telescope: str | None = None  # whose night counts for instruments of no known telescope
+    content: Content = Content.FRAMES  # of a SOURCE
     replayed: bool = False  # frames of other days are played in: their clock is not judged
     store: Mapping[str, Any] = field(default_factory=dict)  # the storage kind's own settings
 

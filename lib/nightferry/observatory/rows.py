@@ -11,7 +11,14 @@ from typing import Any
 
 from nightferry.db import Row, Tx, json
 from nightferry.errors import ConfigError
-from nightferry.observatory.document import Location, LocationType, Observatory, Reap, plain
+from nightferry.observatory.document import (
+    Content,
+    Location,
+    LocationType,
+    Observatory,
+    Reap,
+    plain,
+)  # fmt: skip
 
 Columns = Mapping[str, Any]
 _FIXED = ("site", "type", "storage")  # of a location that the ledger speaks of
@@ -183,6 +190,8 @@ def _location(place: Location) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if place.type is LocationType.SOURCE:
         settings["settle"] = plain(place.settle)
+    if place.content is not Content.FRAMES:
+        settings["content"] = plain(place.content)
     for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store"):
         if value := plain(getattr(place, key)):
             settings[key] = value

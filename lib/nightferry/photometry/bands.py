@@ -1,0 +1,44 @@
+"""Bands by the names that headers and observers give them.
+
+A band of Nightferry is one word: U B V R I are Johnson-Cousins, g r i z those of SDSS, gP1 rP1 iP1
+zP1 those of Pan-STARRS1.
+"""
+
+import re
+
+JOHNSON_COUSINS = ("U", "B", "V", "R", "I")
+SDSS = ("g", "r", "i", "z")
+PAN_STARRS = ("gP1", "rP1", "iP1", "zP1")
+AUTO = "auto"
+
+_JOHNSON = re.compile(
+    r"(?:(?:johnson|cousins|bessell?|harris|jc)[ _-]*)?([UBVRI])[cjk]?"
+    r"(?:[ _-]*(?:johnson|cousins|bessell?|harris|jc))?",
+    re.IGNORECASE,
+)
+_SLOAN = re.compile(
+    r"(?:(?:sdss|sloan)[ _-]*)?([griz])[p'′]?(?:[ _-]*(?:sdss|sloan))?", re.IGNORECASE
+)
+_MARKED = re.compile(r"sdss|sloan|[p'′]$", re.IGNORECASE)
+_PS1 = re.compile(
+    r"(?:ps1?|panstarrs|pan-starrs)?[ _.-]*([griz])[ _.-]*(?:p1|ps1?)?", re.IGNORECASE
+)
+
+
+def band_of(name: str) -> str | None:
+    """The band that a filter's name means; None where that is not certain.
+
+    ``R`` and ``Rc`` are Cousins', ``r`` and ``r'`` Sloan's: one letter counts as it is written.
+    """
+    text = name.strip()
+    if text.lower() == AUTO:
+        return AUTO
+    if re.search(r"p1|ps1|pan", text, re.IGNORECASE) and (found := _PS1.fullmatch(text)):
+        return f"{found[1].lower()}P1"
+    if (found := _SLOAN.fullmatch(text)) and (_MARKED.search(text) or text in SDSS):
+        return found[1].lower()
+    if found := _JOHNSON.fullmatch(text):
+        letter = found[1]
+        if letter.isupper() or len(text) > 2:
+            return letter.upper()
+    return None

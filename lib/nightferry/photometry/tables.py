@@ -1,0 +1,341 @@
+"""Photometry files: SExtractor's ASCII_HEAD and FITS_LDAC, FITS tables, CSV and ECSV.
+
+Columns are found by their usual names; what a file does not say is taken from its headers, and then
+from what was said beside it. Nothing is guessed that would change a magnitude.
+
+Over 300 lines: a fifth of it are the names that columns have in the wild.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from nightferry.instruments.times import start as start_of
+from nightferry.photometry.measured import (
+    Array,
+    Exposure,
+    NotCalibrated,
+    Reading,
+    magnitudes,
+    middle_of,
+    plain,
+)  # fmt: skip
+
+# Meaning -> the names that columns have, in the order in which they are believed. Small letters.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "ra": ("alpha_j2000", "alphawin_j2000", "ra_icrs", "ra", "raj2000", "x_world", "ra_deg"),
+    "dec": ("delta_j2000", "deltawin_j2000", "dec_icrs", "dec", "decj2000", "y_world", "dec_deg"),
+    "flux": ("flux_auto", "flux_psf", "flux_best", "flux_iso", "aperture_net_flux", "flux",
+             "flux_aper", "net_flux"),
+    "flux_error": ("fluxerr_auto", "fluxerr_psf", "fluxerr_best", "fluxerr_iso", "flux_error",
+                   "fluxerr", "flux_err", "fluxerr_aper"),
+    "magnitude": ("mag_auto", "mag_psf", "mag_best", "mag_iso", "mag_inst", "instrumental_mag",
+                  "mag", "magnitude", "mag_aper"),
+    "magnitude_error": ("magerr_auto", "magerr_psf", "magerr_best", "magerr_iso", "mag_inst_error",
+                        "mag_error", "magerr", "mag_err", "e_mag", "error", "magerr_aper"),
+    "band": ("filter", "band", "filt", "passband"),
+    "start": ("date-beg", "date-obs", "date_obs", "dateobs"),
+    "mjd": ("mjd", "mjd-obs", "mjd_obs"),
+    "jd": ("jd", "jd_utc", "julian_date"),
+    "exposure": ("exptime", "exposure", "exposure_time", "texp"),
+    "airmass": ("airmass",),
+    "gain": ("gain", "egain"),
+    "aperture": ("aperture", "aperture_radius"),
+    "x": ("x_image", "xwin_image", "xcenter", "x", "xcentroid"),
+    "y": ("y_image", "ywin_image", "ycenter", "y", "ycentroid"),
+    "flags": ("flags",),
+    "star": ("star_id", "number", "source_id", "star"),
+    "file": ("file", "filename", "image"),
+}  # fmt: skip
+_SATURATED = 4  # in SExtractor's FLAGS
+_BAD = 8 | 16  # cut by the edge, aperture incomplete
+_HOURS = re.compile(r"\bh(our(angle)?s?|rs?|:m:s)?\b", re.IGNORECASE)
+_MAG_UNITS = ("", "mag", "mag(ab)", "mag(adu)", "mag(electron)", "mmag")
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A table, and the header cards that belong to it."""
+
+    table: Table
+    header: Mapping[str, Any]
+
+    def column(self, meaning: str, reading: Reading) -> str | None:
+        """The column that has this meaning."""
+        if meaning in reading.columns:
+            named = reading.columns[meaning]
+            if named not in self.table.colnames:
+                raise NotCalibrated("no such column", f"it has no column {named!r}")
+            return named
+        small = {name.lower(): name for name in reversed(self.table.colnames)}
+        return next((small[n] for n in NAMES[meaning] if n in small), None)
+
+    def values(self, meaning: str, reading: Reading) -> Array | None:
+        name = self.column(meaning, reading)
+        if name is None:
+            return None
+        column = self.table[name]
+        if column.dtype.kind not in "iufb":
+            raise NotCalibrated("wrong units", f"column {name} holds {column[0]!r}, and no numbers")
+        if column.ndim > 1:
+            column = column[:, 0]  # several apertures: the first is the one that errors go with
+        filled = (
+            column.filled(np.nan)
+            if hasattr(column, "filled") and column.dtype.kind == "f"
+            else column
+        )
+        return np.asarray(filled, np.float64)
+
+
+def read(content: bytes, name: str, reading: Reading) -> list[Exposure | NotCalibrated]:
+    """The exposures of a file, each with its stars, or why one has none.
+
+    Raises:
+        NotCalibrated: nothing of the file can be used.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # units that astropy does not know, dates of old headers
+        sheet = _open(content, name)
+    if not len(sheet.table):
+        raise NotCalibrated("no stars", f"{name} has a header and no row")
+    found: list[Exposure | NotCalibrated] = []
+    for part, rows in _parts(sheet, reading):
+        try:
+            found.append(_exposure(_Sheet(sheet.table[rows], sheet.header), reading, part))
+        except NotCalibrated as why:
+            found.append(why)
+    return found
+
+
+def _open(content: bytes, name: str) -> _Sheet:
+    try:
+        if content[:6] == b"SIMPLE":
+            return _open_fits(content, name)
+        text = content.decode("utf-8")
+        if re.match(r"#\s*1\s+\w+", text):
+            return _Sheet(Table.read(text, format="ascii.sextractor"), {})
+        if text.startswith("# %ECSV"):
+            table = Table.read(text, format="ascii.ecsv")
+            return _Sheet(table, {str(k).upper(): v for k, v in table.meta.items()})
+        return _Sheet(Table.read(text, format="ascii.csv"), {})
+    except NotCalibrated:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, IndexError, io.UnsupportedOperation) as error:
+        raise NotCalibrated(
+            "not a photometry table",
+            f"{name} is no SExtractor, FITS, CSV or ECSV table: {str(error).splitlines()[0]}",
+        ) from error
+
+
+def _open_fits(content: bytes, name: str) -> _Sheet:
+    with fits.open(io.BytesIO(content), memmap=False) as hdus:
+        header: dict[str, Any] = dict(hdus[0].header.items())
+        tables = [h for h in hdus if isinstance(h, fits.BinTableHDU)]
+        for hdu in tables:
+            if hdu.name == "LDAC_IMHEAD":
+                cards = "".join(str(c).ljust(80) for c in np.ravel(hdu.data[0][0]))
+                header |= dict(fits.Header.fromstring(cards).items())
+        rows = [h for h in tables if h.name != "LDAC_IMHEAD"]
+        if not rows:
+            raise NotCalibrated("not a photometry table", f"{name} is an image, and holds no table")
+        if len(rows) > 1:
+            raise NotCalibrated(
+                "several tables",
+                f"{name} holds {len(rows)} tables (a mosaic?): give one detector at a time",
+            )
+        header |= dict(rows[0].header.items())
+        return _Sheet(Table.read(rows[0]), header)
+
+
+def _parts(sheet: _Sheet, reading: Reading) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """The rows of each exposure: those of one time."""
+    rows = np.arange(len(sheet.table))
+    band = sheet.column("band", reading)
+    if reading.band is not None and band is not None:
+        same = np.array([str(plain(v)) == reading.band for v in sheet.table[band]])
+        rows = rows[same] if same.any() else rows
+    times = next((c for m in ("start", "mjd", "jd") if (c := sheet.column(m, reading))), None)
+    if times is None:
+        yield "", rows
+        return
+    stamps = np.array([str(plain(v)) for v in sheet.table[times]])[rows]
+    for stamp in np.unique(stamps):
+        yield str(stamp), rows[stamps == stamp]
+
+
+def _exposure(sheet: _Sheet, reading: Reading, part: str) -> Exposure:
+    ra, dec = _positions(sheet, reading)
+    seconds = _seconds(sheet, reading)
+    middle = _middle(sheet, reading, seconds)
+    magnitude, error, unit, notes = _light(sheet, reading, seconds)
+    flags = sheet.values("flags", reading)
+    saturated = np.zeros(len(ra), bool)
+    if flags is not None:
+        bits = np.nan_to_num(flags).astype(int)
+        saturated = (bits & _SATURATED) > 0
+        magnitude = np.where((bits & _BAD) > 0, np.nan, magnitude)
+    if reading.saturation is not None:
+        saturated |= magnitude < reading.saturation
+    magnitude = np.where(error > reading.maximum_error, np.nan, magnitude)
+    airmass = _single(sheet, reading, "airmass")
+    star = sheet.column("star", reading)
+    return Exposure(
+        ra, dec, magnitude, error, unit, middle, seconds, _filter(sheet, reading), part,
+        None if airmass is None else float(airmass), _aperture(sheet, reading),
+        sheet.values("x", reading), sheet.values("y", reading), saturated, tuple(notes),
+        tuple(str(plain(v)) for v in sheet.table[star]) if star else (),
+    )  # fmt: skip
+
+
+def _positions(sheet: _Sheet, reading: Reading) -> tuple[Array, Array]:
+    for meaning in ("ra", "dec"):
+        name = sheet.column(meaning, reading)
+        if name is None:
+            raise NotCalibrated(
+                "no positions", f"no column of {meaning}: looked for {', '.join(NAMES[meaning])}"
+            )
+        column = sheet.table[name]
+        unit = str(column.unit or "")
+        if _HOURS.search(unit) or (column.dtype.kind in "USO" and ":" in str(column[0])):
+            raise NotCalibrated(
+                "positions in hours",
+                f"column {name} is in {unit or 'hours, minutes and seconds'}: write positions in "
+                "degrees (ICRS)",
+            )
+        if unit not in ("", "deg", "degree", "degrees"):
+            raise NotCalibrated("wrong units", f"column {name} is in {unit}, and not in degrees")
+    ra, dec = sheet.values("ra", reading), sheet.values("dec", reading)
+    assert ra is not None
+    assert dec is not None
+    if np.nanmax(np.abs(dec), initial=0) > 90 or np.nanmax(ra, initial=0) > 360.001:
+        raise NotCalibrated("wrong units", "positions are beyond 360 and 90 degrees")
+    return np.mod(ra, 360.0), dec
+
+
+def _single(sheet: _Sheet, reading: Reading, meaning: str) -> Any:
+    """The one value of an exposure: of its column, else of the header; None if it has none."""
+    name = sheet.column(meaning, reading)
+    if name is not None:
+        for cell in sheet.table[name]:
+            value = plain(cell)
+            if value is not None and value == value:
+                return value
+    return next(
+        (sheet.header[n.upper()] for n in NAMES[meaning] if n.upper() in sheet.header), None
+    )
+
+
+def _seconds(sheet: _Sheet, reading: Reading) -> float:
+    value = (
+        reading.exposure if reading.exposure is not None else _single(sheet, reading, "exposure")
+    )
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = float("nan")
+    if not 0 < seconds < 1e6:
+        said = "none" if value is None else repr(value)
+        raise NotCalibrated(
+            "no exposure time", f"its exposure time is {said}: say it with --exposure SECONDS"
+        )
+    return seconds
+
+
+def _middle(sheet: _Sheet, reading: Reading, seconds: float) -> datetime:
+    if reading.start is not None:
+        return middle_of(reading.start, seconds)
+    keywords = dict(sheet.header)
+    if (stamp := _single(sheet, reading, "start")) is not None:
+        keywords["DATE-OBS"] = str(stamp)
+    for meaning, offset in (("mjd", 0.0), ("jd", 2400000.5)):
+        if (number := _single(sheet, reading, meaning)) is not None:
+            keywords["MJD-OBS"] = float(number) - offset
+    began, _, defects = start_of(keywords)
+    if began is None:
+        why = f" ({' '.join(defects)})" if defects else ""
+        raise NotCalibrated("no date", f"nothing says when it began{why}: say it with --start TIME")
+    return middle_of(began, seconds)
+
+
+def _filter(sheet: _Sheet, reading: Reading) -> str:
+    name = sheet.column("band", reading)
+    if name is not None:
+        bands = sorted({str(plain(v)).strip() for v in sheet.table[name]} - {"None", "--", ""})
+        if len(bands) > 1:
+            raise NotCalibrated(
+                "mixed bands",
+                f"one exposure has the bands {', '.join(bands)}: say which with --band",
+            )
+        if bands:
+            return bands[0]
+    value = _single(sheet, reading, "band")
+    return str(value).strip() if value is not None else (reading.band or "")
+
+
+def _light(sheet: _Sheet, reading: Reading, seconds: float) -> tuple[Array, Array, str, list[str]]:
+    """Magnitudes of a second's light, errors, the unit, and what is to be said about them."""
+    notes: list[str] = []
+    gain = reading.gain if reading.gain is not None else _single(sheet, reading, "gain")
+    if gain is not None and not (isinstance(gain, int | float) and gain > 0):
+        raise NotCalibrated("zero gain", f"its gain is {gain!r}: say the right one with --gain")
+    by_name = "magnitude" in reading.columns
+    flux = None if by_name else sheet.values("flux", reading)
+    if flux is not None:
+        error = sheet.values("flux_error", reading)
+        if error is None:
+            error = _errors_of_magnitudes(sheet, reading, len(flux), notes) * flux / 1.0857362
+        magnitude, errors = magnitudes(flux, error)
+    else:
+        found = sheet.values("magnitude", reading)
+        if found is None:
+            tried = ", ".join((*NAMES["flux"], *NAMES["magnitude"]))
+            raise NotCalibrated("no magnitudes", f"no column of light: looked for {tried}")
+        _check_magnitudes(sheet, reading)
+        magnitude = np.where(np.abs(found) < 60, found, np.nan)  # 99 is SExtractor's word for none
+        errors = _errors_of_magnitudes(sheet, reading, len(found), notes)
+    if not reading.per_second:
+        magnitude = magnitude + 2.5 * np.log10(seconds)
+    if reading.electrons:
+        return magnitude, errors, "e-/s", notes
+    if gain is None:
+        return magnitude, errors, "ADU/s", notes
+    return magnitude - 2.5 * np.log10(float(gain)), errors, "e-/s", notes
+
+
+def _errors_of_magnitudes(sheet: _Sheet, reading: Reading, n: int, notes: list[str]) -> Array:
+    errors = sheet.values("magnitude_error", reading)
+    if errors is None:
+        notes.append("no errors in the file: 0.01 mag taken")
+        return np.full(n, 0.01)
+    return np.where((errors > 0) & (errors < 10), errors, np.nan)
+
+
+def _check_magnitudes(sheet: _Sheet, reading: Reading) -> None:
+    name = sheet.column("magnitude", reading)
+    unit = str(sheet.table[name].unit or "").lower()
+    if unit not in _MAG_UNITS or unit == "mmag":
+        raise NotCalibrated("wrong units", f"column {name} is in {unit}, and not in magnitudes")
+
+
+def _aperture(sheet: _Sheet, reading: Reading) -> str:
+    value = _single(sheet, reading, "aperture") if sheet.column("aperture", reading) else None
+    if value is not None:
+        column = sheet.table[sheet.column("aperture", reading)]
+        return (
+            f"{value:g} {column.unit or ''}".strip()
+            if isinstance(value, int | float)
+            else str(value)
+        )
+    for meaning in ("flux", "magnitude"):
+        if name := sheet.column(meaning, reading):
+            return str(name)
+    return ""

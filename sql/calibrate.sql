@@ -1,0 +1,75 @@
+-- The calibrator: which files of photometry lack a calibration, and what came of those that were done.
+
+-- name: wanted
+-- A file that failed for want of a catalogue's tile is wanted again when more was loaded.
+SELECT f.id || '@' || f.location AS subject, f.location AS place, f.location AS needs, 60::smallint AS priority
+FROM raw_data_file f
+JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND l.settings ->> 'content' = 'photometry'
+JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state = 'present'
+CROSS JOIN LATERAL (SELECT max(k.made) AS made, bool_or(k.reason = 'no catalogue tile') AS wants_tile FROM calibration k WHERE k.file = f.id) done
+WHERE f.replaced_by IS NULL
+  AND (done.made IS NULL OR (done.wants_tile AND done.made < (SELECT max(g.at) FROM catalog_load g)));
+
+-- name: facts
+SELECT f.id, f.location, f.path, f.sha256, f.size, f.instrument, f.night, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label
+FROM raw_data_file f LEFT JOIN instrument i ON i.name = f.instrument LEFT JOIN telescope t ON t.name = i.telescope
+WHERE f.id = %(about)s AND f.location = %(location)s AND f.replaced_by IS NULL
+  AND EXISTS (SELECT FROM physical_copy c WHERE c.file = f.id AND c.location = f.location AND c.state = 'present')
+  AND NOT EXISTS (SELECT FROM calibration k WHERE k.file = f.id
+                    AND (k.reason <> 'no catalogue tile' OR k.made > coalesce((SELECT max(g.at) FROM catalog_load g), '-infinity')));
+
+-- name: add
+INSERT INTO calibration (file, source_name, source_location, sha256, part, state, reason, advice, night, instrument, middle,
+  exposure_seconds, airmass, filter, band, system, unit, aperture, catalog, transformation, zero_point, zero_point_error, fit_error,
+  colour, colour_reference, colour_term, colour_term_error, scatter, measured, matched, used, limiting, flags, detail)
+VALUES (%(file)s, %(source_name)s, %(source_location)s, %(sha256)s, %(part)s, %(state)s, %(reason)s, %(advice)s, %(night)s, %(instrument)s, %(middle)s,
+  %(exposure_seconds)s, %(airmass)s, %(filter)s, %(band)s, %(system)s, %(unit)s, %(aperture)s, %(catalog)s, %(transformation)s, %(zero_point)s,
+  %(zero_point_error)s, %(fit_error)s, %(colour)s, %(colour_reference)s, %(colour_term)s, %(colour_term_error)s, %(scatter)s, %(measured)s,
+  %(matched)s, %(used)s, %(limiting)s, %(flags)s, %(detail)s)
+RETURNING id;
+
+-- name: keep_table
+INSERT INTO calibration_table (calibration, content) VALUES (%(calibration)s, %(content)s);
+
+-- name: supersede
+-- What an earlier calibration of the same exposure and band gave is history now.
+UPDATE reduced_datum SET superseded = now()
+WHERE superseded IS NULL AND source_name = %(source_name)s AND source_location = %(source_location)s AND band = %(band)s AND time = %(time)s;
+
+-- name: datum
+INSERT INTO reduced_datum (target, calibration, time, mjd, bjd_tdb, band, system, magnitude, error, zero_point_error, limiting, flags, source_name, source_location)
+VALUES (%(target)s, %(calibration)s, %(time)s, %(mjd)s, %(bjd_tdb)s, %(band)s, %(system)s, %(magnitude)s, %(error)s, %(zero_point_error)s, %(limiting)s,
+  %(flags)s, %(source_name)s, %(source_location)s);
+
+-- name: targets
+-- With their aliases; the few that there are, all of them.
+SELECT t.id, t.name, t.ra, t.dec, t.radius, coalesce((SELECT array_agg(a.alias) FROM target_alias a WHERE a.target = t.id), '{}') AS aliases FROM target t;
+
+-- name: source_of
+-- The registered file with these bytes at this location.
+SELECT f.id, f.location, f.path, f.instrument, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label
+FROM raw_data_file f LEFT JOIN instrument i ON i.name = f.instrument LEFT JOIN telescope t ON t.name = i.telescope
+WHERE f.sha256 = %(sha256)s AND (%(location)s::text IS NULL OR f.location = %(location)s) ORDER BY f.replaced_by IS NULL DESC, f.registered DESC LIMIT 1;
+
+-- name: sources
+-- Files that were calibrated, of a night or with a target's magnitudes: to be run again.
+SELECT DISTINCT c.file, c.source_name, c.source_location FROM calibration c
+WHERE (%(night)s::date IS NULL OR c.night = %(night)s)
+  AND (%(target)s::uuid IS NULL OR EXISTS (SELECT FROM reduced_datum d WHERE d.calibration = c.id AND d.target = %(target)s))
+ORDER BY c.source_location, c.source_name;
+
+-- name: listed
+SELECT c.id, c.made, c.state::text AS state, c.reason, c.night, c.source_location, c.source_name, c.part, c.middle, c.filter, c.band, c.system, c.unit, c.catalog,
+       c.transformation, c.zero_point, c.zero_point_error, c.fit_error, c.colour, c.colour_reference, c.colour_term, c.colour_term_error, c.scatter,
+       c.used, c.matched, c.measured, c.limiting, c.flags, cur.id IS NOT NULL AS current, count(*) OVER () AS matching
+FROM calibration c LEFT JOIN current_calibration cur ON cur.id = c.id
+WHERE (%(night)s::date IS NULL OR c.night = %(night)s) AND (%(state)s::text IS NULL OR c.state::text = %(state)s)
+  AND (%(source)s::text IS NULL OR c.source_name = %(source)s OR c.source_name LIKE '%%/' || %(source)s)
+  AND (NOT %(current)s OR cur.id IS NOT NULL)
+ORDER BY c.made DESC, c.id DESC LIMIT %(limit)s;
+
+-- name: shown
+SELECT c.*, c.state::text AS how, EXISTS (SELECT FROM current_calibration u WHERE u.id = c.id) AS current,
+       (SELECT t.content FROM calibration_table t WHERE t.calibration = c.id) AS content,
+       (SELECT count(*) FROM reduced_datum d WHERE d.calibration = c.id) AS data
+FROM calibration c WHERE c.id::text LIKE '%%' || %(text)s ORDER BY c.made DESC LIMIT 2;
