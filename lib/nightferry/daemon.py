@@ -19,12 +19,14 @@ from random import uniform
 from typing import Any
 
 import click
+import psycopg
+import sqlalchemy as sa
 
 import nightferry
 from nightferry import address, chronicle, config, jobs, migrate, status
 from nightferry.attention import Attention
 from nightferry.child import Place
-from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx
+from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx, first_line
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.jobs import Job
@@ -76,7 +78,7 @@ class Loop:
         while True:
             try:
                 if not begun:
-                    self._begin()
+                    self._begin_with_rights()
                     begun = True
                 self._step()
                 pause = WAIT_AWAY[0]
@@ -98,6 +100,17 @@ class Loop:
                 self._wait(pause * uniform(0.75, 1.25))
                 pause = min(pause * 2, WAIT_AWAY[1])
         self._end()
+
+    def _begin_with_rights(self) -> None:
+        try:
+            self._begin()
+        except sa.exc.DBAPIError as error:
+            if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise SchemaMismatch(
+                f"this host's database user has no rights: {first_line(error)}. As the database's "
+                "owner: nf roles grant USER --locations " + ",".join(self.desk.host.locations)
+            ) from error
 
     def _begin(self) -> None:
         """The schema is ours to understand, no predecessor holds work, the places are known."""
