@@ -98,7 +98,11 @@ class Machine:
 
     def ask(self, *command: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Runs a command inside."""
-        settings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **environ}
+        settings = {
+            "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            **environ,
+        }
         return subprocess.run(
             ["nsenter", "-t", str(self.pid), "-p", "-m", "-u", "-i", "-C", *command],
             capture_output=True, text=True, check=False, cwd="/", env=settings, timeout=120,

@@ -11,6 +11,7 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
   Does it run?   nf status                stages, daemons, places, and what to type next
                  nf check                 one line a check, with what to do; --nagios for a monitor
                  nf jobs                  open work; what failed for good, and how to release it
+                 nf events -f             the history of everything, as it comes; a command for each
                  nf scrub                 is every archived copy read again in time?
   Where? Why?    nf why FILE              every copy, and why it is still there or gone
                  nf find --object M13     files by night, instrument, object, type, state
