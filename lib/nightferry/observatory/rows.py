@@ -183,6 +183,8 @@ def _location(place: Location) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if place.type is LocationType.SOURCE:
         settings["settle"] = plain(place.settle)
+    if place.type is LocationType.BUFFER:
+        settings["reserve"] = place.reserve
     for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store"):
         if value := plain(getattr(place, key)):
             settings[key] = value
