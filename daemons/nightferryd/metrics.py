@@ -105,6 +105,8 @@ def serve(host: config.HostConfig, settings: Settings, once: bool) -> None:
     attention.tell_systemd("STOPPING=1")
     server.shutdown()
     server.server_close()
+    if not away:
+        database.run(lambda tx: _last_beat(tx, host))
     database.close()
 
 
@@ -128,6 +130,13 @@ def _read(tx: Tx, host: config.HostConfig, coverage: list[Row]) -> metrics.Told:
         version=nightferry.__version__, status="reading the ledger",
     )  # fmt: skip
     return metrics.read(tx, coverage)
+
+
+def _last_beat(tx: Tx, host: config.HostConfig) -> None:
+    tx.run(
+        "jobs.last_heartbeat",
+        daemon="metrics", host=host.host, name="", pid=os.getpid(), status="stopped",
+    )  # fmt: skip
 
 
 daemon = SideDaemon("metrics", Settings, serve)

@@ -130,10 +130,10 @@ def test_it_answers_over_http_and_in_a_file_and_says_when_the_database_is_away(
         wait_until(lambda: textfile.exists() and "nightferry_jobs{" in textfile.read_text())
         assert night.ask("SELECT FROM heartbeat WHERE daemon = 'metrics' AND stopped IS NULL")
         name = night.one("SELECT current_database()")
-        night.db.close()
         with_other = document | {"database": f"postgresql://nobody@/{name}?host={tmp_path}"}
         path.write_text(yaml.safe_dump(with_other))
         assert daemon.stop() == 0
+        assert night.one("SELECT stopped IS NOT NULL FROM heartbeat WHERE daemon = 'metrics'")
     with Daemon(night.sites.command("center", "metrics"), tmp_path / "log") as daemon:
         wait_until(lambda: "nightferry_database_up 0.0" in page(), 30, "its word")
         assert "nightferry_jobs{" not in page()
