@@ -261,9 +261,7 @@ class Loop:
     def _refresh(self) -> None:
         """The ledger's word on this host's locations, and on the routes that begin at them."""
         host = self.desk.host
-        rows = self.db.run(
-            lambda tx: tx.run("daemon.places", names=list(host.locations), host=host.host)
-        )
+        rows = self.db.run(lambda tx: tx.run("daemon.places", names=list(host.locations)))
         for name in set(host.locations) - {r.name for r in rows}:
             if self._is_due(f"unknown {name}", timedelta(hours=1)):
                 tell(
@@ -278,9 +276,11 @@ class Loop:
                 path = host.locations[r.name]
                 place = Place(r.name, path, r.storage, r.marker, r.settings, r.capabilities)
                 self.desk.places[r.name] = place
-                if self._looked:  # before that, it is what a predecessor found
-                    self._is_away(r.name, r.trouble or "")
-        routes = self.db.run(lambda tx: tx.run("daemon.routes", names=list(self.desk.places)))
+        mine = list(self.desk.places)
+        if self._looked:  # before that, it is what a predecessor found
+            for r in self.db.run(lambda tx: tx.run("daemon.troubles", names=mine, host=host.host)):
+                self._is_away(r.location, r.trouble)
+        routes = self.db.run(lambda tx: tx.run("daemon.routes", names=mine))
         self.routes = {r.name: r for r in routes}
 
     def _is_away(self, name: str, trouble: str) -> None:

@@ -50,6 +50,14 @@ def test_the_last_events_are_told_in_their_order(ledger: Ledger, nf: Nf) -> None
     assert nf("events", "--since", "soon").code == 3
 
 
+def test_the_order_is_that_of_numbers(ledger: Ledger, nf: Nf, tmp_path: Path) -> None:
+    ledger.execute("INSERT INTO event (what, xid) VALUES ('ten', '10'), ('nine', '9')")
+    assert seen(nf, "-n", "1000", "--what", "nine", "--what", "ten") == ["nine", "ten"]
+    (tmp_path / "cursor").write_text("8 00000000-0000-0000-0000-000000000000\n")
+    cursor = ("--cursor", str(tmp_path / "cursor"))
+    assert seen(nf, *cursor, "--what", "nine", "--what", "ten") == ["nine", "ten"]
+
+
 def test_what_commits_late_is_not_passed_over(
     ledger: Ledger, nf: Nf, database: str, tmp_path: Path
 ) -> None:
