@@ -156,7 +156,7 @@ def test_a_stop_in_the_middle_of_a_large_copy_takes_ten_seconds_at_most_and_lose
     host: Host,
 ) -> None:
     with host.machine.path("/data/frames/large.raw").open("wb") as file:
-        file.truncate(800_000_000)
+        file.truncate(400_000_000)
     frozen: list[str] = []
 
     def freeze() -> bool:
