@@ -229,9 +229,9 @@ def _says_away(error: BaseException | None) -> bool:
     state = getattr(error, "sqlstate", None)
     if state is None:
         return isinstance(error, psycopg.OperationalError)
-    # 08: connection; 57P: shutdown, crash, starting up; 53300: too many connections; 25006: a
-    # standby that was not promoted yet.
-    return state.startswith(("08", "57P")) or state in ("53300", "25006")
+    # 08: connection; 57P: shutdown, crash, starting up; 53: no connection, memory or disk left to
+    # it; 25006: a standby that was not promoted yet.
+    return state.startswith(("08", "57P", "53")) or state == "25006"
 
 
 def is_refusal(error: BaseException) -> bool:

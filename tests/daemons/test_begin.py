@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from nightferry.child import Place
+from nightferry.db import DatabaseAway
 from nightferry.looking import look
 from nightferry.testing.sites import environment, wait_until
 
@@ -145,6 +146,14 @@ def test_a_wrong_setting_ends_it_with_78_and_names_file_line_and_key(
     assert f"{path}, line {first}" in ended.stderr or f"{path}, line {first + 1}" in ended.stderr
     assert word in ended.stderr
     assert "s3cret" not in ended.stderr
+
+
+@pytest.mark.parametrize("state", ["disk_full", "out_of_memory", "too_many_connections"])
+def test_a_database_without_room_is_waited_for_like_one_that_is_away(
+    site: Ground, state: str
+) -> None:
+    with pytest.raises(DatabaseAway, match="no more room"):
+        site.ask(f"DO $$ BEGIN RAISE EXCEPTION 'no more room' USING ERRCODE = '{state}'; END $$")
 
 
 def test_no_password_is_ever_said(site: Ground, tmp_path: Path) -> None:
