@@ -1,10 +1,12 @@
 -- What every daemon asks about its host's places.
 
 -- name: places
-SELECT l.name, l.type::text, l.storage::text, l.marker::text, l.settings, l.capabilities, l.site,
-       CASE WHEN s.state = 'unavailable' THEN s.reason END AS trouble
-FROM data_location l LEFT JOIN location_state s ON s.location = l.name AND s.host = %(host)s
-WHERE l.name = ANY(%(names)s) ORDER BY l.priority, l.name;
+SELECT name, type::text, storage::text, marker::text, settings, capabilities, site FROM data_location WHERE name = ANY(%(names)s) ORDER BY priority, name;
+
+-- name: troubles
+-- What this host last found of them.
+SELECT location, CASE WHEN state = 'unavailable' THEN reason ELSE '' END AS trouble FROM location_state
+WHERE host = %(host)s AND location = ANY(%(names)s);
 
 -- name: routes
 SELECT name, origin, destination, transport, settings FROM route WHERE active AND origin = ANY(%(names)s) ORDER BY name;

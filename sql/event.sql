@@ -12,3 +12,15 @@ CROSS JOIN LATERAL (SELECT CASE WHEN s ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]
 LEFT JOIN raw_data_package p ON p.id = about.id
 LEFT JOIN raw_data_file f ON f.id = about.id
 WHERE e.xid = pg_current_xact_id_if_assigned() ORDER BY e.id;
+
+-- name: newest
+-- The last ones that no open transaction can still put others before, the newest first.
+SELECT id, site, xid::text AS xid, at, actor, what, subject, location, detail FROM event
+WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) AND at > now() - %(since)s::interval
+ORDER BY event.xid DESC, event.id DESC LIMIT %(most)s;
+
+-- name: following
+-- Those after a cursor, in an order that misses nothing however late it commits.
+SELECT id, site, xid::text AS xid, at, actor, what, subject, location, detail FROM event
+WHERE xid >= %(xid)s::text::xid8 AND (xid, id) > (%(xid)s::text::xid8, %(id)s::uuid) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY event.xid, event.id LIMIT %(most)s;

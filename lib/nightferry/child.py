@@ -75,9 +75,10 @@ class Work:
                     f"{location} is not mounted on this host: name it under locations: in "
                     "nightferry.yaml",
                 )
-            self._stores[location] = open_store(
-                place.storage, location, {"path": place.path, "marker": place.marker}
-            )
+            settings: dict[str, object] = {"path": place.path, "marker": place.marker}
+            if "reserve" in place.settings:
+                settings["reserve"] = place.settings["reserve"]
+            self._stores[location] = open_store(place.storage, location, settings)
         return self._stores[location]
 
     def root(self, location: str) -> Root:

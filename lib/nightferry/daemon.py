@@ -19,12 +19,14 @@ from random import uniform
 from typing import Any
 
 import click
+import psycopg
+import sqlalchemy as sa
 
 import nightferry
 from nightferry import address, chronicle, config, jobs, migrate, status
 from nightferry.attention import Attention
 from nightferry.child import Place
-from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx
+from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx, first_line
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.jobs import Job
@@ -76,7 +78,7 @@ class Loop:
         while True:
             try:
                 if not begun:
-                    self._begin()
+                    self._begin_with_rights()
                     begun = True
                 self._step()
                 pause = WAIT_AWAY[0]
@@ -97,6 +99,17 @@ class Loop:
                 self._wait(pause * uniform(0.75, 1.25))
                 pause = min(pause * 2, WAIT_AWAY[1])
         self._end()
+
+    def _begin_with_rights(self) -> None:
+        try:
+            self._begin()
+        except sa.exc.DBAPIError as error:
+            if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise SchemaMismatch(
+                f"this host's database user has no rights: {first_line(error)}. As the database's "
+                "owner: nf roles grant USER --locations " + ",".join(self.desk.host.locations)
+            ) from error
 
     def _begin(self) -> None:
         """The schema is ours to understand, no predecessor holds work, the places are known."""
@@ -248,9 +261,7 @@ class Loop:
     def _refresh(self) -> None:
         """The ledger's word on this host's locations, and on the routes that begin at them."""
         host = self.desk.host
-        rows = self.db.run(
-            lambda tx: tx.run("daemon.places", names=list(host.locations), host=host.host)
-        )
+        rows = self.db.run(lambda tx: tx.run("daemon.places", names=list(host.locations)))
         for name in set(host.locations) - {r.name for r in rows}:
             if self._is_due(f"unknown {name}", timedelta(hours=1)):
                 tell(
@@ -265,9 +276,11 @@ class Loop:
                 path = host.locations[r.name]
                 place = Place(r.name, path, r.storage, r.type, r.marker, r.settings, r.capabilities)
                 self.desk.places[r.name] = place
-                if self._looked:  # before that, it is what a predecessor found
-                    self._is_away(r.name, r.trouble or "")
-        routes = self.db.run(lambda tx: tx.run("daemon.routes", names=list(self.desk.places)))
+        mine = list(self.desk.places)
+        if self._looked:  # before that, it is what a predecessor found
+            for r in self.db.run(lambda tx: tx.run("daemon.troubles", names=mine, host=host.host)):
+                self._is_away(r.location, r.trouble)
+        routes = self.db.run(lambda tx: tx.run("daemon.routes", names=mine))
         self.routes = {r.name: r for r in routes}
 
     def _is_away(self, name: str, trouble: str) -> None:

@@ -251,9 +251,9 @@ def _says_away(error: BaseException | None) -> bool:
     state = getattr(error, "sqlstate", None)
     if state is None:
         return isinstance(error, psycopg.OperationalError)
-    # 08: connection; 57P: shutdown, crash, starting up; 53300: too many connections; 25006: a
-    # standby that was not promoted yet; 53100, 58030: its disk is full, or fails.
-    return state.startswith(("08", "57P")) or state in ("53300", "25006", "53100", "58030")
+    # 08: connection; 57P: shutdown, crash, starting up; 53: no connection, memory or disk left to
+    # it; 25006: a standby that was not promoted yet; 58030: its disk fails.
+    return state.startswith(("08", "57P", "53")) or state in ("25006", "58030")
 
 
 def is_refusal(error: BaseException) -> bool:

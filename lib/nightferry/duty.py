@@ -16,11 +16,12 @@ from nightferry import jobs
 from nightferry.child import Place
 from nightferry.config import HostConfig
 from nightferry.db import Tx
-from nightferry.errors import Cancelled, GiveUp, LeaseLost, Stopping, Unavailable
+from nightferry.errors import Cancelled, GiveUp, LeaseLost, NoRoom, Stopping, Unavailable
 from nightferry.jobs import Job, Lease
 from nightferry.kind import JobDaemon, Next, PlaceDaemon
 from nightferry.log import tell
 
+ROOM_AGAIN = timedelta(minutes=2)  # until work that found no room is tried again
 PROBE_PATIENCE = timedelta(seconds=30)
 
 
@@ -37,6 +38,7 @@ class Desk:
     failed: int = 0
     watch_failed: bool = False
     last_success: dict[str, float] = field(default_factory=dict)  # by what the work needed
+    told_of_room: dict[str, float] = field(default_factory=dict)  # when it is said again
     away: dict[str, str] = field(default_factory=dict)  # places that are not there, and why
 
     @property
@@ -134,6 +136,9 @@ class JobDuty:
         if isinstance(error, Stopping):
             jobs.give_back(tx, job)
             return
+        if isinstance(error, NoRoom):
+            self._wait_for_room(tx, told)
+            return
         desk.failed += 1
         tell(
             logging.WARNING, f"{job.kind} {job.subject}: {told}",
@@ -156,6 +161,14 @@ class JobDuty:
                     jobs.put_off(tx, job, told, desk.me, desk.put_off())
             case _:
                 jobs.retry(tx, job, told, desk.me)
+
+    def _wait_for_room(self, tx: Tx, told: str) -> None:
+        """Said once an hour, however many wait."""
+        job, desk = self.job, self.desk
+        jobs.put_off(tx, job, told, desk.me, ROOM_AGAIN * uniform(0.75, 1.25))
+        if time.monotonic() > desk.told_of_room.get(job.location, 0.0):
+            desk.told_of_room[job.location] = time.monotonic() + 3600
+            tell(logging.WARNING, told, job=job.subject, location=job.location)
 
     def told(self, done: int, of: int) -> str:
         return f"{self.job.location} {100 * done // of} %" if of else self.job.location

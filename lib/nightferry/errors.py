@@ -12,6 +12,11 @@ class Retry(NightferryError):
     """Failed now, may work later: the job waits with backoff, and an attempt is spent."""
 
 
+class NoRoom(Retry):
+    """The last room of a disk is left to others, the instrument first: the work waits until there
+    is more, and no attempt is spent."""
+
+
 class GiveUp(NightferryError):
     """Will not work until somebody changes something: the job becomes a ``blocked`` row.
 

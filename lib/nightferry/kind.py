@@ -46,3 +46,12 @@ class PlaceDaemon:
     def work(self) -> Callable[..., Any]:
         """What its workers run."""
         return self.watch
+
+
+@dataclass(frozen=True)
+class SideDaemon:
+    """A daemon that claims nothing and works for no place: it serves people, or other programs."""
+
+    kind: str
+    settings: type
+    serve: Callable[..., None]

@@ -1,12 +1,17 @@
 """Locations get their marker, once, by a person's word; what the file system can do is recorded."""
 
+import os
+import pwd
 from pathlib import Path
 
 from nightferry.db import Tx
 from nightferry.db import json as jsonb
-from nightferry.durable import init_location
+from nightferry.durable import TRASH, init_location
 from nightferry.errors import ConfigError
+from nightferry.place import OURS
 from nightferry.probing import Capabilities, probe
+
+USER = "nightferry"  # whom the units run as
 
 
 def init(tx: Tx, name: str, path: Path) -> Capabilities:
@@ -31,6 +36,7 @@ def init(tx: Tx, name: str, path: Path) -> Capabilities:
             f"If it is to be {name} from now on, say 'nf locations init {name} --replace'"
         )
     found = probe(path)
+    _hand_over(path)
     best = "remote" if found.network else ("medium" if found.o_direct else "cache")
     tx.run(
         "locations.set_marker",
@@ -40,3 +46,15 @@ def init(tx: Tx, name: str, path: Path) -> Capabilities:
         best=best,
     )
     return found
+
+
+def _hand_over(path: Path) -> None:
+    """The folders that a trial made, if root did: the daemons' own user moves things into them."""
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        return
+    if os.geteuid() == 0:
+        for made in (path / OURS, path / TRASH):
+            if made.is_dir():
+                os.chown(made, user.pw_uid, user.pw_gid, follow_symlinks=False)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from nightferry.errors import Retry
+from nightferry.errors import NoRoom, Retry
 from nightferry.names import check_relative, to_bytes, to_text
 from nightferry.system_errors import writing
 
@@ -88,11 +88,13 @@ class Temporary:
         self._resumable = resumable
         self._discard = discard
         self._started = self._synced = self.offset
+        self.keep_free = 0  # bytes of the file system that are not ours to fill
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append ``data``. Never leaves more than 256 MB unsynced.
 
         Raises:
+            NoRoom: what is left of the disk is to be kept free.
             Retry: the location is full, or its disk failed; the text says which.
         """
         with writing(self._location, self.path):
@@ -102,7 +104,24 @@ class Temporary:
                 self.offset += written
                 rest = rest[written:]
                 if self.offset - self._started >= STEP:
+                    self.leave_room()
                     self.sync()
+
+    def leave_room(self) -> None:
+        """Our own copies stop before the disk is full: on an instrument's disk others write too.
+
+        Raises:
+            NoRoom: less is free than is to be kept.
+        """
+        if not self.keep_free:
+            return
+        disk = os.fstatvfs(self._fd)
+        if disk.f_bavail * disk.f_frsize < self.keep_free:
+            raise NoRoom(
+                f"{self._location}:{self.path}: no more is written to {self._location}, whose last "
+                f"{self.keep_free / 1e9:.1f} GB are kept free (reserve: in observatory.yaml). It "
+                "goes on by itself when there is room; see: nf reap plan"
+            )
 
     def sync(self) -> None:
         """Start what was written towards the disk, and wait for what was started before.

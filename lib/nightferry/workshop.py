@@ -14,7 +14,7 @@ from nightferry.log import tell
 from nightferry.workers import Worker
 
 STUCK = 1.5  # times its patience
-STOP_PATIENCE = 8.0  # seconds: systemd is promised an end within ten
+STOP_PATIENCE = 6.0  # seconds: systemd is promised an end within ten
 
 
 class Workshop:

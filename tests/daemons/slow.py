@@ -5,10 +5,11 @@ Its worker says how far it is, and waits for the file that GATE names.
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from nightferry.child import Work
-from nightferry.daemon import JobDaemon, command
+from nightferry.daemon import command
 from nightferry.jobs import Job
 from nightferryd import archive as real
 
@@ -22,7 +23,7 @@ def slowly(job: Job, settings: real.Settings, work: Work) -> real.Archived:
     return real.archive(job, settings, work)
 
 
-daemon = JobDaemon("archive", real.Settings, slowly, record=real.arrived, batch=real.arrived)
+daemon = replace(real.daemon, do=slowly)
 
 if __name__ == "__main__":
     from tests.daemons import slow

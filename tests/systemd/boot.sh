@@ -36,6 +36,7 @@ for link in "$units"/multi-user.target.wants/* "$units"/timers.target.wants/*; d
     case $link in */nightferry*) ;; *) rm -f "$link" ;; esac
 done
 
+echo dome >"$root/etc/hostname"
 hostname dome
 mkdir -p "$root/old"
 cd "$root"

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,11 @@ class Machine:
 
     def ask(self, *command: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Runs a command inside."""
-        settings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **environ}
+        settings = {
+            "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            **environ,
+        }
         return subprocess.run(
             ["nsenter", "-t", str(self.pid), "-p", "-m", "-u", "-i", "-C", *command],
             capture_output=True, text=True, check=False, cwd="/", env=settings, timeout=120,
@@ -136,11 +141,9 @@ class Machine:
         said = self.run("journalctl", "-o", "json", "--all", "--no-pager", *matches)
         return [json.loads(line) for line in said.splitlines()]
 
-    def cursor(self) -> str:
-        """Now, for ``journal("--after-cursor", cursor)``."""
-        self.run("journalctl", "--sync")
-        said = self.run("journalctl", "-n", "1", "--show-cursor", "-q", "-o", "cat")
-        return said.strip().rpartition("-- cursor: ")[2]
+    def now(self) -> str:
+        """For ``journal("--since", now)``."""
+        return f"@{time.time():.6f}"
 
 
 def _link_libraries(real: Path, links: Path) -> None:

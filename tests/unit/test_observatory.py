@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from nightferry import yamlfile
-from nightferry.yamlfile import shipped
 from nightferry.db import Database, Row, Tx
 from nightferry.errors import ConfigError
 from nightferry.observatory import Observatory, Weight, apply, check, diff, load
 from nightferry.observatory.rows import Action
+from nightferry.yamlfile import shipped
 
 GOOD = """\
 sites: {dome: {}, center: {}}

@@ -9,7 +9,9 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
                  nf night --unsafe 30     the files that are not, each with its reason
                  nf safe DIR              may this folder, on any disk, be erased?
   Does it run?   nf status                stages, daemons, places, and what to type next
+                 nf check                 one line a check, with what to do; --nagios for a monitor
                  nf jobs                  open work; what failed for good, and how to release it
+                 nf events -f             the history of everything, as it comes; a command for each
                  nf scrub                 is every archived copy read again in time?
   Where? Why?    nf why FILE              every copy, and why it is still there or gone
                  nf find --object M13     files by night, instrument, object, type, state
@@ -28,6 +30,7 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
                  nf headers               correct what headers say, derive columns again
                  nf obs                   tell of an observation and its files
   The site       nf config check|diff|apply, nf locations, nf adopt, nf migrate, nf roles
+                 nf install               the units of this host: a plan, then --apply
                  nf audit                 after a restore: does the ledger agree with the disks?
                  nf backup LOCATION       the database in one file, proven by restoring it
                  nf rebuild ARCHIVE       the ledger is gone: make it again from the archives

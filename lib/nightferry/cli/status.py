@@ -1,8 +1,9 @@
 """``nf status``: does it run, does anything wait for a person, and what to type next."""
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,9 +12,10 @@ from nightferry import jobs
 from nightferry.cli import show
 from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.db import Row, Tx
+from nightferry.health import SILENT
 
 STAGES = ("ingest", "package", "transfer", "archive", "verify", "reap")
-SILENT = timedelta(seconds=60)  # six heartbeats
+WATCH_EVERY = 2.0  # seconds
 
 
 @dataclass
@@ -51,9 +53,10 @@ class Found:
 
 
 @click.command(epilog=show.EXIT_CODES)
+@click.option("-w", "--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
 @json_option
 @pass_nf
-def command(nf: Context, as_json: bool) -> int:
+def command(nf: Context, watch: bool, as_json: bool) -> int:
     """Stages, daemons, places, and whether anything waits for a person.
 
     Exits with 1 if something does.
@@ -61,13 +64,18 @@ def command(nf: Context, as_json: bool) -> int:
     JSON keys: stages, in_no_package, daemons, locations, breakers, blocked, troubles, nights,
     waits.
     """
-    found = nf.db.run(_look)
-    found.waits.extend(_waits(found))
-    if as_json:
-        show.emit_json(_document(found))
-    else:
-        _print(found)
-    return show.NO if found.waits else show.YES
+    while True:
+        found = nf.db.run(_look)
+        found.waits.extend(_waits(found))
+        if as_json:
+            show.emit_json(_document(found))
+        else:
+            if watch:
+                click.clear()
+            _print(found)
+        if not watch:
+            return show.NO if found.waits else show.YES
+        time.sleep(WATCH_EVERY)
 
 
 # --- gathering ----------------------------------------------------------------------------------

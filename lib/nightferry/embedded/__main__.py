@@ -1,7 +1,8 @@
 """nightferry-postgres -- supervise the embedded PostgreSQL until SIGTERM or SIGINT.
 
 Says READY, to systemd and on its output, when the server accepts connections. Ends with status 1
-when the server would not start or ended by itself: the unit's Restart= starts both again.
+when the server would not start or ended by itself: the unit's Restart= starts both again; with 78
+where the settings must change first.
 Killed at any moment: the server shuts down with it.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 import sdnotify
 
 from nightferry.embedded.server import Embedded
-from nightferry.errors import NightferryError
+from nightferry.errors import ConfigError, NightferryError
 from nightferry.state import state_directory
 
 
@@ -33,7 +34,7 @@ def main() -> int:
         answer = server.start()
     except NightferryError as refused:
         print(refused, file=sys.stderr)
-        return 1
+        return os.EX_CONFIG if isinstance(refused, ConfigError) else 1
     stopping = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     notify = sdnotify.SystemdNotifier()

@@ -110,6 +110,8 @@ def of_daemon(name: str, host: HostConfig, followed: list[str]) -> str:
     if host.locations and name not in _READ_ONLY:
         text += "# This host's locations; one that is not there stops nothing.\n"
         text += "".join(f"ReadWritePaths={_quoted(p)}\n" for p in host.locations.values())
+    if name == "metrics" and (textfile := host.metrics.get("textfile")):
+        text += f"ReadWritePaths={_quoted(Path(str(textfile)).parent)}\n"
     if is_elsewhere(host):
         text += _OPEN
     return text + (_state(host) if host.database == "embedded" else "")

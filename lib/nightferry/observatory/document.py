@@ -57,6 +57,7 @@ class BestReading(enum.Enum):
 
 
 _GB = 10**9
+_RESERVE = Share(0.02)
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Location:
     keep: timedelta | None = None  # absent: nothing goes by age
     high: Share | None = None  # fuller than this: the oldest go, until low; absent: never
     low: Share | None = None
+    reserve: Share = _RESERVE  # of a BUFFER's disk: our own copies stop before it is full
     reap: Reap = Reap.PLAN
     trash_grace: timedelta = timedelta(hours=24)
     settle: Settle = field(default_factory=Settle)

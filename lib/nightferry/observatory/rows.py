@@ -192,6 +192,8 @@ def _location(place: Location) -> dict[str, Any]:
         settings["settle"] = plain(place.settle)
     if place.content is not Content.FRAMES:
         settings["content"] = plain(place.content)
+    if place.type is LocationType.BUFFER:
+        settings["reserve"] = place.reserve
     for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store"):
         if value := plain(getattr(place, key)):
             settings[key] = value

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from nightferry.durable import Root, Temporary, parse_temporary
-from nightferry.errors import ConfigError, Unavailable
+from nightferry.errors import ConfigError, NoRoom, Unavailable
 from nightferry.readback import Reading, Unfinished
 from nightferry.stores.base import CHUNK, Abandoned, Space, Stored
 from nightferry.system_errors import reading
@@ -18,19 +18,24 @@ class PosixStore:
     Opened at its first use, and again by ``probe`` when something else is mounted there.
     """
 
-    def __init__(self, location: str, path: Path, marker: str | None = None) -> None:
+    def __init__(
+        self, location: str, path: Path, marker: str | None = None, reserve: float = 0.0
+    ) -> None:
         self.location = location
         self.path = path
         self.marker = marker
+        self.reserve = reserve  # this share of the file system is left free by what we write
         self._root: Root | None = None
 
     @classmethod
     def from_settings(cls, location: str, settings: Mapping[str, object]) -> Self:
-        """``path`` (absolute) and, once it is known, ``marker`` (the uuid)."""
+        """``path`` (absolute), ``marker`` (the uuid) once it is known, ``reserve`` (a share)."""
         path, marker = settings.get("path"), settings.get("marker")
         if not isinstance(path, str | Path) or not Path(path).is_absolute():
             raise ConfigError(f"location {location}: 'path' must be an absolute path, not {path!r}")
-        return cls(location, Path(path), None if marker is None else str(marker))
+        reserve = settings.get("reserve") or 0.0
+        assert isinstance(reserve, int | float)
+        return cls(location, Path(path), None if marker is None else str(marker), float(reserve))
 
     @property
     def root(self) -> Root:
@@ -85,7 +90,14 @@ class PosixStore:
         return self.root.read_back(path, progress, unfinished)
 
     def write(self, final: str, token: str, resume: bool = False) -> Temporary:
-        return self.root.temporary(final, token, resume)
+        out = self.root.temporary(final, token, resume)
+        out.keep_free = round(self.reserve * self.space().total)
+        try:
+            out.leave_room()
+        except NoRoom:
+            with out:  # an empty one is discarded, one that can be resumed is kept
+                raise
+        return out
 
     def publish(self, temporary: str, final: str, sha256: str) -> Literal["published", "identical"]:
         return self.root.publish(temporary, final, sha256)

@@ -1,0 +1,42 @@
+-- 'nf check': each of these is one line of it, or one for each row.
+
+-- name: clock
+-- The database's clock as this answer is made.
+SELECT clock_timestamp() AS now;
+
+-- name: daemons
+SELECT daemon, host, name, seen, stopped, version, now() AS now FROM heartbeat ORDER BY daemon, host, name;
+
+-- name: needed
+-- The daemons that this observatory can't do without, and whether one runs.
+SELECT n.daemon, EXISTS (SELECT FROM heartbeat h WHERE h.daemon = n.daemon AND h.stopped IS NULL) AS runs
+FROM (VALUES ('ingest', EXISTS (SELECT FROM data_location WHERE type = 'SOURCE' AND active)),
+             ('package', EXISTS (SELECT FROM data_location WHERE type = 'SOURCE' AND active)),
+             ('transfer', EXISTS (SELECT FROM route WHERE active)),
+             ('archive', EXISTS (SELECT FROM data_location WHERE type = 'LONG_TERM_ARCHIVE' AND active)),
+             ('verify', EXISTS (SELECT FROM data_location WHERE type = 'LONG_TERM_ARCHIVE' AND active)),
+             ('reap', EXISTS (SELECT FROM data_location WHERE reap_enabled AND active))) n (daemon, needed)
+WHERE n.needed;
+
+-- name: locations
+SELECT l.name, l.type::text, l.marker IS NOT NULL AS marked, l.high, coalesce(l.capabilities -> 'writable' <> 'false', true) AS writable,
+       s.hosts, s.available, s.reason, s.checked, f.free_bytes, f.total_bytes, f.days_left
+FROM data_location l LEFT JOIN space_forecast f ON f.location = l.name LEFT JOIN LATERAL (
+  SELECT count(*) AS hosts, bool_or(state = 'available') AS available, (array_agg(reason ORDER BY checked DESC))[1] AS reason, max(checked) AS checked
+  FROM location_state WHERE location = l.name) s ON true
+WHERE l.active ORDER BY l.type, l.priority, l.name;
+
+-- name: routes
+SELECT r.name, (SELECT b.reason FROM breaker b WHERE b.name = r.name AND b.state = 'open') AS trouble FROM route r WHERE r.active ORDER BY r.name;
+
+-- name: blocked
+SELECT kind, reason, count(*) AS subjects FROM blocked GROUP BY kind, reason ORDER BY kind, subjects DESC;
+
+-- name: care
+-- Reading again, and backup.
+SELECT (SELECT b.taken FROM backup b ORDER BY b.taken DESC LIMIT 1) AS backed_up, policy.backup_max_age, now() AS now,
+       (SELECT min(i.began) FROM incarnation i) AS began, policy.scrub_days::text::double precision AS scrub_days,
+       (SELECT count(*) FROM kept_copy k WHERE k.type = 'LONG_TERM_ARCHIVE' AND k.created < now() - make_interval(secs => policy.scrub_days * 86400)
+          AND (k.read_well IS NULL OR k.read_well < now() - make_interval(secs => policy.scrub_days * 86400))) AS unread,
+       incarnation_is_trusted() AS trusted
+FROM policy;

@@ -1,0 +1,186 @@
+"""nf check: one line a check, with what to do; days before a disk is full; and as a plug-in."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from nightferry.db import Database
+from nightferry.health import State, look
+
+from tests.ledger import Ledger
+from tests.typed import Nf
+
+DAEMONS = ("ingest", "package", "transfer", "archive", "verify")
+LOCATIONS = ("dome-disk", "dome-buffer", "centre-buffer", "vault-a", "vault-b")
+GB = 10**9
+
+
+@pytest.fixture
+def ledger(database: str) -> Ledger:
+    """Everything is well."""
+    ledger = Ledger(database).observatory()
+    ledger.execute("SELECT trust_incarnation('a clone for a test')")
+    ledger.execute("UPDATE data_location SET marker = gen_random_uuid()")
+    for daemon in DAEMONS:
+        ledger.execute(
+            "INSERT INTO heartbeat (daemon, host, pid, version) VALUES (%s, 'h1', 1, '1')", daemon
+        )
+    for location in LOCATIONS:
+        measure(ledger, location, free=800 * GB)
+    return ledger
+
+
+@pytest.fixture
+def nf(database: str, tmp_path: Path) -> Nf:
+    return Nf(database, tmp_path)
+
+
+def measure(ledger: Ledger, location: str, free: int, ago: timedelta = timedelta()) -> None:
+    """As a daemon found it, so long ago."""
+    ledger.execute(
+        "INSERT INTO location_state (location, host, state, total_bytes, free_bytes, measured)"
+        " VALUES (%s, 'h1', 'available', %s, %s, now() - %s) ON CONFLICT (location, host)"
+        " DO UPDATE SET free_bytes = EXCLUDED.free_bytes, measured = EXCLUDED.measured",
+        location, 1000 * GB, free, ago,
+    )  # fmt: skip
+
+
+def forget(ledger: Ledger) -> None:
+    """Nothing was measured yet."""
+    ledger.execute("DELETE FROM space_measured")
+
+
+def test_where_all_is_well_every_check_says_ok(ledger: Ledger, nf: Nf) -> None:
+    answer = nf("check")
+    assert answer.code == 0, answer.out
+    assert answer.last.startswith("OK: all ")
+    for line in (
+        "database: OK", "schema: OK", "daemon verify on h1: OK", "location vault-a: OK",
+        "space of vault-a: OK (800.0 GB free, 20 % full)", "route dome-centre: OK",
+        "failed jobs: OK (none)", "backup: OK", "reading again: OK",
+    ):  # fmt: skip
+        assert line in answer.words, line
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("UPDATE heartbeat SET seen = now() - interval '5 min' WHERE daemon = 'verify'",
+         "daemon verify on h1: FAILED (silent for 5 min): systemctl status nightferry-verify"),
+        ("DELETE FROM heartbeat WHERE daemon = 'archive'",
+         "daemon archive: FAILED (runs on no host): systemctl start nightferry-archive"),
+        ("UPDATE data_location SET marker = NULL WHERE name = 'vault-a'",
+         "location vault-a: FAILED (has no marker): nf locations init vault-a"),
+        ("UPDATE location_state SET state = 'unavailable', reason = 'no answer' WHERE location = 'vault-b'",
+         "location vault-b: FAILED (away: no answer): nf locations list"),
+        ("UPDATE data_location SET capabilities = '{\"writable\": false}' WHERE name = 'vault-b'",
+         "location vault-b: FAILED (read-only)"),
+        ("INSERT INTO breaker (name, state, reason) VALUES ('dome-centre', 'open', 'no route to host')",
+         "route dome-centre: FAILED (no route to host): nf jobs list"),
+        ("INSERT INTO breaker (name, state, reason) VALUES ('vault-a', 'open', 'stale handle')",
+         "breaker vault-a: FAILED (open for 0 s: stale handle)"),
+        ("INSERT INTO job (kind, subject, created) VALUES ('archive', 'x', now() - interval '1 day')",
+         "work of archive: WARNING (1 open, the oldest for 24 h): nf jobs list --kind archive"),
+        ("INSERT INTO job (kind, subject, created) VALUES ('archive', 'x', now() - interval '9 days')",
+         "work of archive: FAILED"),
+        ("INSERT INTO blocked (kind, subject, reason) VALUES ('package', 'x', 'attempts spent')",
+         "failed jobs: WARNING (1 job, such as package: attempts spent): nf jobs list"),
+        ("UPDATE incarnation SET began = now() - interval '9 days'",
+         "backup: WARNING (never made): nf backup LOCATION"),
+        ("INSERT INTO incarnation (system_identifier, timeline, database_oid, reason) VALUES (1, 1, 1, '')",
+         "identity of the database: FAILED (restored, and not audited: nothing is deleted): nf audit"),
+    ],
+)  # fmt: skip
+def test_what_is_not_well_says_what_to_do(ledger: Ledger, nf: Nf, change: str, line: str) -> None:
+    ledger.execute(change)
+    answer = nf("check")
+    assert answer.code == 1
+    assert line in answer.words
+    assert answer.last.startswith(line.partition(": ")[2].partition(" ")[0])
+
+
+def test_an_archived_copy_that_nobody_read_in_time_is_a_warning(ledger: Ledger, nf: Nf) -> None:
+    package = ledger.package(ledger.file("a.fits"))
+    ledger.copy(package, "vault-a")
+    ledger.execute("UPDATE physical_copy SET created = now() - interval '91 days'")
+    assert "reading again: WARNING (1 copy not read within 90 days): nf scrub" in nf("check").words
+
+
+def test_a_disk_that_fills_up_is_told_days_before(ledger: Ledger, nf: Nf) -> None:
+    forget(ledger)
+    # Ten nights at 40 GB each; 320 GB are left.
+    for night in range(10, 0, -1):
+        free = 320 * GB + 40 * GB * night
+        measure(ledger, "dome-disk", free, timedelta(days=night))
+    measure(ledger, "dome-disk", 320 * GB)
+    answer = nf("check")
+    assert "space of dome-disk: WARNING (320.0 GB free, 68 % full, 8 days left at this rate)" in (
+        answer.words
+    )
+    assert "nf reap plan" in answer.words
+    measure(ledger, "dome-disk", 80 * GB, timedelta(minutes=-15))
+    assert "space of dome-disk: FAILED" in nf("check").words
+
+
+def test_a_disk_that_is_emptied_as_fast_as_it_fills_has_no_last_day(ledger: Ledger, nf: Nf) -> None:
+    forget(ledger)
+    for hour in range(72, 0, -6):
+        measure(ledger, "dome-disk", (500 + hour % 12) * GB, timedelta(hours=hour))
+    answer = nf("check")
+    assert answer.code == 0, answer.out
+
+
+def test_one_evening_is_not_a_rate(ledger: Ledger, nf: Nf) -> None:
+    forget(ledger)
+    for hour in range(6, 0, -1):
+        measure(ledger, "dome-disk", (700 + 10 * hour) * GB, timedelta(hours=hour))
+    measure(ledger, "dome-disk", 700 * GB)
+    answer = nf("check")
+    assert answer.code == 0, answer.out
+    assert "days left" not in answer.words
+
+
+def test_as_a_plug_in_it_is_one_line_and_its_codes_are_nagios(ledger: Ledger, nf: Nf) -> None:
+    answer = nf("check", "--nagios")
+    assert answer.code == 0
+    assert answer.out.startswith("NIGHTFERRY OK - all ")
+    ledger.execute("INSERT INTO blocked (kind, subject, reason) VALUES ('reap', 'x', 'a | pipe')")
+    warned = nf("check", "--nagios")
+    assert warned.code == 1
+    assert warned.out.count("\n") == 1
+    assert warned.out.startswith("NIGHTFERRY WARNING - failed jobs: 1 job, such as reap: a / pipe")
+    assert warned.out.endswith("warnings=1 failed=0\n")
+    ledger.execute("DELETE FROM heartbeat WHERE daemon = 'verify'")
+    assert nf("check", "--nagios").code == 2
+
+
+def test_without_a_database_the_answer_says_so_and_is_critical(tmp_path: Path) -> None:
+    nf = Nf(f"postgresql://nobody@/nightferry?host={tmp_path}", tmp_path)
+    answer = nf("check")
+    assert answer.code == 1
+    assert "database: FAILED (the database does not answer" in answer.words
+    assert nf("check", "--nagios").code == 2
+
+
+def test_a_schema_that_is_too_old_is_one_failed_check(empty_database: str, tmp_path: Path) -> None:
+    answer = Nf(empty_database, tmp_path)("check")
+    assert "schema: FAILED" in answer.words
+    assert answer.next == "nf migrate"
+
+
+def test_a_clock_that_is_off_is_told(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import datetime as real
+
+    class Ahead(real):
+        @classmethod
+        def now(cls, tz=None):  # type: ignore[no-untyped-def]
+            return real.now(tz) + timedelta(seconds=45)
+
+    monkeypatch.setattr("nightferry.health.datetime", Ahead)
+    session = Database(database)
+    try:
+        clock = next(c for c in look(session) if c.name == "clock of the database")
+    finally:
+        session.close()
+    assert clock.state is State.FAILED
+    assert clock.said.startswith("-45.")
