@@ -100,6 +100,22 @@ def test_one_function_unlinks_anything_but_temporary_files() -> None:
     assert found == WHO_REMOVES
 
 
+def test_one_function_removes_objects_of_a_bucket() -> None:
+    """And one ends uploads. What may be removed is decided by those who call them."""
+    found = {
+        (source.name, function, text.value)
+        for source in product()
+        for function, node in source.functions()
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant)
+        and str(text.value).startswith(("delete_", "abort_multipart"))
+    }
+    assert found == {
+        ("lib/nightferry/stores/s3/temporaries.py", "forget", "delete_object"),
+        ("lib/nightferry/stores/s3/temporaries.py", "abort", "abort_multipart_upload"),
+    }
+
+
 def _calls(node: ast.AST) -> list[ast.Call]:
     return [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
 

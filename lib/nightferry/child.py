@@ -20,6 +20,7 @@ from nightferry.durable import Root
 from nightferry.errors import GiveUp, LeaseLost, NightferryError, Unavailable
 from nightferry.stores import PosixStore, open_store
 from nightferry.stores.base import Store
+from nightferry.transports import Elsewhere
 
 _PR_SET_PDEATHSIG = 1
 _TELL_EVERY = 0.2
@@ -75,7 +76,13 @@ class Work:
                     "nightferry.yaml",
                 )
             self._stores[location] = open_store(
-                place.storage, location, {"path": place.path, "marker": place.marker}
+                place.storage,
+                location,
+                {
+                    **place.settings.get("store", {}),
+                    "path": place.path,
+                    "marker": place.marker,
+                },
             )
         return self._stores[location]
 
@@ -85,6 +92,10 @@ class Work:
         if not isinstance(store, PosixStore):
             raise GiveUp("not a POSIX location", f"{location} is no directory of this host")
         return store.root
+
+    def far_end(self, location: str, marker: str | None) -> Store | Elsewhere:
+        """Where a route leads: a store that this host has mounted, or a place of another host."""
+        return self.store(location) if location in self._places else Elsewhere(location, marker)
 
     def place(self, location: str) -> Place:
         return self._places[location]

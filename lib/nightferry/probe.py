@@ -18,7 +18,7 @@ def probe(name: str, route: Mapping[str, Any] | None, work: Work) -> dict[str, i
             route["transport"],
             name,
             work.store(route["origin"]),
-            work.store(route["destination"]),
+            work.far_end(route["destination"], route["marker"]),
             route["settings"],
         )
         transport.probe()
@@ -26,4 +26,4 @@ def probe(name: str, route: Mapping[str, Any] | None, work: Work) -> dict[str, i
     store = work.store(name)
     store.probe()
     space = store.space()
-    return {"total": space.total, "free": space.free}
+    return {} if space is None else {"total": space.total, "free": space.free}

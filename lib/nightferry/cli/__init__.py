@@ -17,7 +17,7 @@ from nightferry.cli.context import Context
 from nightferry.db import DatabaseAway, SchemaMismatch, first_line
 from nightferry.errors import ConfigError, NightferryError
 
-_NO_WORDS = {"__main__", "context", "named", "show"}  # what the words share
+_NO_WORDS = {"__main__", "capabilities", "context", "named", "show"}  # what the words share
 
 
 class Words(click.Group):

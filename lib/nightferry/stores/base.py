@@ -87,7 +87,8 @@ class Store(Protocol):
     def probe(self) -> None:
         """Return if the store answers and is the one it is taken for; else raise Unavailable."""
 
-    def space(self) -> Space: ...
+    def space(self) -> Space | None:
+        """None where the store does not say."""
 
     def size(self, path: str) -> int: ...
 
@@ -103,8 +104,11 @@ class Store(Protocol):
     def read_back(self, path: str, progress: Callable[[int], None] | None = None) -> Reading:
         """Read in full, as near to the medium as can be. ``progress(bytes so far)`` may raise."""
 
-    def write(self, final: str, token: str, resume: bool = False) -> Writing:
-        """Begin a temporary file for ``final``, or continue the one of this ``token``."""
+    def write(self, final: str, token: str, resume: bool = False, sha256: str = "") -> Writing:
+        """Begin a temporary file for ``final``, or continue the one of this ``token``.
+
+        ``sha256`` is what it will have, where that is known: a store may note it beside the bytes.
+        """
 
     def publish(self, temporary: str, final: str, sha256: str) -> Literal["published", "identical"]:
         """Give a verified temporary its final name, durably; never overwrite.

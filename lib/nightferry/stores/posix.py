@@ -28,6 +28,8 @@ class PosixStore:
     def from_settings(cls, location: str, settings: Mapping[str, object]) -> Self:
         """``path`` (absolute) and, once it is known, ``marker`` (the uuid)."""
         path, marker = settings.get("path"), settings.get("marker")
+        if other := sorted(settings.keys() - {"path", "marker"}):
+            raise ConfigError(f"location {location}: a directory has no setting {other[0]!r}")
         if not isinstance(path, str | Path) or not Path(path).is_absolute():
             raise ConfigError(f"location {location}: 'path' must be an absolute path, not {path!r}")
         return cls(location, Path(path), None if marker is None else str(marker))
@@ -47,7 +49,7 @@ class PosixStore:
                     self.location, f"{self.location}: {self.path} is changing under us."
                 )
 
-    def space(self) -> Space:
+    def space(self) -> Space | None:
         return Space(*self.root.space())
 
     def size(self, path: str) -> int:
@@ -79,7 +81,7 @@ class PosixStore:
     def read_back(self, path: str, progress: Callable[[int], None] | None = None) -> Reading:
         return self.root.read_back(path, progress)
 
-    def write(self, final: str, token: str, resume: bool = False) -> Temporary:
+    def write(self, final: str, token: str, resume: bool = False, sha256: str = "") -> Temporary:
         return self.root.temporary(final, token, resume)
 
     def publish(self, temporary: str, final: str, sha256: str) -> Literal["published", "identical"]:

@@ -58,8 +58,12 @@ class Sites:
     policy: Mapping[str, object] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)  # more of observatory.yaml
     enqueue_at_commit: bool = True
+    # Archives that are buckets: what observatory.yaml says of them, and the file with the keys.
+    buckets: Mapping[str, tuple[Mapping[str, object], Path]] = field(default_factory=dict)
 
     def path(self, location: str) -> Path:
+        if location in self.buckets:
+            return self.buckets[location][1]
         site, _, rest = location.partition("-")
         return self.folder / (location if site == "archive" else f"{site}/{rest}")
 
@@ -73,7 +77,7 @@ class Sites:
     def make(self) -> "Sites":
         """Writes folders and configurations, applies observatory.yaml and places the markers."""
         for names in PLACES.values():
-            for name in names:
+            for name in set(names) - set(self.buckets):
                 self.path(name).mkdir(parents=True, exist_ok=True)
         (self.folder / "etc").mkdir(exist_ok=True)
         document = self.folder / "etc" / "observatory.yaml"
@@ -103,7 +107,7 @@ class Sites:
         if self.keep is not None:
             let_go = {"keep": self.keep, "reap": "enabled", "trash_grace": self.trash_grace}
         source = {"settle": dict(self.settle), "replayed": self.replayed, **self.source}
-        places = {
+        places: dict[str, dict[str, object]] = {
             "dome-source": {
                 "site": "dome",
                 "type": "SOURCE",
@@ -130,6 +134,8 @@ class Sites:
                 "failure_domain": "room-b",
             },
         }
+        for name, (store, _) in self.buckets.items():
+            places[name] = {**places[name], "storage": "s3", "store": dict(store)}
         lick = {"zone": "America/Los_Angeles"}
         return {
             "policy": {
