@@ -27,6 +27,8 @@ WHO_REMOVES = {
     # The one function that unlinks anything but a temporary file, and the trash's empty folders.
     ("lib/nightferry/durable.py", "Root.erase"): ["unlink"],
     ("lib/nightferry/durable.py", "Root._tidy"): ["rmdir"],
+    # What was unpacked for a while: below two folders that only staging makes.
+    ("lib/nightferry/durable.py", "_remove_tree"): ["rmdir", "unlink"],
     # Temporary files, by a name that parse_temporary knows.
     ("lib/nightferry/durable.py", "Root.discard"): ["unlink"],
     # Renaming that never replaces; the second where a file system knows neither it nor links.

@@ -53,6 +53,7 @@ class HostConfig:
     archive: Mapping[str, Any] = field(default_factory=dict)
     verify: Mapping[str, Any] = field(default_factory=dict)
     reap: Mapping[str, Any] = field(default_factory=dict)
+    stage: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None  # of the file, filled in by load()
 
     def settings(self, daemon: str, kind: type[S]) -> S:

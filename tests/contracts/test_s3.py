@@ -1,4 +1,7 @@
-"""A bucket keeps the promises of a store; and what only a bucket must do, on two real servers."""
+"""A bucket keeps the promises of a store; and what only a bucket must do, on two real servers.
+
+Over 300 lines: one page on one kind of store, whose servers take seconds to start.
+"""
 
 import hashlib
 import os

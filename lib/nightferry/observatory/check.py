@@ -120,6 +120,8 @@ def _locations(it: Observatory) -> Iterator[Finding]:
             yield no(where, f"{', '.join(_OF_FRAMES)} are for a SOURCE, or an archive to adopt")
         yield from _reaping(where, place)
         yield from _storage(name, where, place)
+        if place.quota is not None and place.type is not LocationType.PROCESSING:
+            yield no(f"{where}: quota", "is for a PROCESSING only")
         if place.type is _ARCHIVE and place.best_reading is BestReading.CACHE:
             yield say(f"{where}: best_reading", "a reading here may only prove what memory holds")
 

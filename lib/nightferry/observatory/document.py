@@ -108,6 +108,7 @@ class Location:
     keep: timedelta | None = None  # absent: nothing goes by age
     high: Share | None = None  # fuller than this: the oldest go, until low; absent: never
     low: Share | None = None
+    quota: Size | None = None  # of a PROCESSING: most bytes that are staged there at once
     reap: Reap = Reap.PLAN
     trash_grace: timedelta = timedelta(hours=24)
     settle: Settle = field(default_factory=Settle)

@@ -183,7 +183,7 @@ def _location(place: Location) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if place.type is LocationType.SOURCE:
         settings["settle"] = plain(place.settle)
-    for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store"):
+    for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store", "quota"):
         if value := plain(getattr(place, key)):
             settings[key] = value
     return {
