@@ -40,7 +40,9 @@ class Server:
         settings = Settings.read(location, self.settings(name, **more))
         return Bucket(location, settings, self.key_file)
 
-    def new_bucket(self, location: str = "archive", versions: bool = False) -> Bucket:
+    def new_bucket(
+        self, location: str = "archive", versions: bool = False, **more: object
+    ) -> Bucket:
         """An empty part of a bucket: a bucket of its own takes SeaweedFS a second and much room."""
         name = "versioned" if versions else "plain"
         if name not in self._made:
@@ -50,7 +52,7 @@ class Server:
                 status = {"Status": "Enabled"}
                 bucket.call("put_bucket_versioning", VersioningConfiguration=status)
             self._made.add(name)
-        return self.bucket(location, name, prefix=f"{uuid.uuid4().hex[:12]}/")
+        return self.bucket(location, name, prefix=f"{uuid.uuid4().hex[:12]}/", **more)
 
 
 def program(name: str) -> str:

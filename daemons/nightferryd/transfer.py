@@ -8,6 +8,7 @@ Killed    at any moment: safe. Partials carry the package's uuid and are gone on
           across is in the ledger one by one, and only verify, at the other end, publishes it.
 """
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from typing import Any
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import GiveUp, Stopping, Unreadable
+from nightferry.errors import GaveWay, GiveUp, Stopping, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.transports import NotTheParcel, Parcel, Sent, Transport, open_transport
 
 TELL_EVERY = 0.2  # seconds between two words of how far the crossing is
+LOOK_EVERY = 1.0  # seconds between two looks for more urgent work
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def transfer(job: Job, settings: Settings, work: Work) -> None:
         facts["settings"],
     )
     transport.probe()
-    crossing = Crossing(work, sum(parcel["size"] for parcel in facts["parcels"]))
+    crossing = Crossing(job, work, sum(parcel["size"] for parcel in facts["parcels"]))
     waiting = [
         Parcel(p["package"], p["path"], p["path"], p["size"], p["sha256"]) for p in facts["parcels"]
     ]
@@ -72,10 +74,12 @@ def transfer(job: Job, settings: Settings, work: Work) -> None:
 
 
 class Crossing:
-    """The packages of a bundle on their way, and how far each is."""
+    """The packages of a bundle on their way, and how far each is. What is more urgent overtakes:
+    the bundle is given back, and gone on with from where it was."""
 
-    def __init__(self, work: Work, whole: int) -> None:
-        self.work, self.whole = work, whole
+    def __init__(self, job: Job, work: Work, whole: int) -> None:
+        self.job, self.work, self.whole = job, work, whole
+        self._looked = time.monotonic()
         self.stopped = Event()
         self.refused: GiveUp | None = None
         self._reached: dict[str, int] = {}
@@ -92,6 +96,14 @@ class Crossing:
 
     def tell(self) -> None:
         self.work.progress(sum(list(self._reached.values())), self.whole)
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        rows = self.work.ask(
+            "jobs.more_urgent", kind="transfer", place=self.job.place, priority=self.job.priority
+        )
+        if rows[0][0]:
+            raise GaveWay(f"a more urgent bundle waits at {self.job.place}")
 
     def conclude(self, parcel: Parcel, future: Future[Sent]) -> None:
         try:
