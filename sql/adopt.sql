@@ -1,7 +1,7 @@
 -- Adopting an existing archive in place.
 
 -- name: place
-SELECT name, type::text, marker::text, settings, capabilities FROM data_location WHERE name = %(location)s;
+SELECT name, type::text, storage::text, marker::text, settings, capabilities FROM data_location WHERE name = %(location)s;
 
 -- name: known
 -- Of these paths, those that need no reading: our own packages with their sidecars, and files that are

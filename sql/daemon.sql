@@ -9,7 +9,8 @@ SELECT location, CASE WHEN state = 'unavailable' THEN reason ELSE '' END AS trou
 WHERE host = %(host)s AND location = ANY(%(names)s);
 
 -- name: routes
-SELECT name, origin, destination, transport, settings FROM route WHERE active AND origin = ANY(%(names)s) ORDER BY name;
+SELECT r.name, r.origin, r.destination, r.transport, r.settings, l.marker::text
+FROM route r JOIN data_location l ON l.name = r.destination WHERE r.active AND r.origin = ANY(%(names)s) ORDER BY r.name;
 
 -- name: set_state
 INSERT INTO location_state AS s (location, host, state, reason, total_bytes, free_bytes, measured)

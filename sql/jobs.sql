@@ -187,7 +187,12 @@ SELECT subject FROM job WHERE subject LIKE '%%@' || %(location)s;
 
 -- name: more_urgent
 -- Is there ready work of a kind at a place that must not wait for what is less urgent than this?
-SELECT EXISTS (SELECT FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND priority < %(priority)s) AS waits;
+-- What needs something that is away can't be done instead.
+SELECT EXISTS (SELECT FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND priority < %(priority)s
+  AND NOT EXISTS (SELECT FROM breaker b WHERE b.name = job.needs AND b.state <> 'closed')) AS waits;
+
+-- name: under_way
+SELECT needs, place, done, done_of, claimed_by FROM job WHERE state = 'running' AND kind = %(kind)s ORDER BY needs, id;
 
 -- name: job_history
 SELECT id, kind, subject, attempts, claimed_by, created, at FROM job_done WHERE subject = %(subject)s ORDER BY at;

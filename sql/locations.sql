@@ -1,7 +1,7 @@
 -- Locations: their markers, and what a person says of them.
 
 -- name: marker
-SELECT name, type::text, marker::text, capabilities, active FROM data_location WHERE name = %(name)s;
+SELECT name, type::text, storage::text, marker::text, coalesce(settings -> 'store', '{}') AS store, capabilities, active FROM data_location WHERE name = %(name)s;
 
 -- name: set_marker
 -- A better proof than the file system can give is not asked for.
@@ -14,7 +14,7 @@ UPDATE data_location SET marker = NULL, capabilities = '{}', best_reading = 'med
 
 -- name: listed
 SELECT l.name, l.site, l.type::text, l.storage::text, l.active, l.priority, l.failure_domain, l.marker IS NOT NULL AS marked,
-       l.best_reading::text, l.reap_enabled, l.keep, l.capabilities ->> 'file_system' AS file_system,
+       l.best_reading::text, l.reap_enabled, l.keep, l.capabilities ->> 'file_system' AS file_system, l.capabilities,
        s.host, s.state::text, s.reason, s.checked, s.total_bytes, s.free_bytes, s.hints, s.vanish_guard
 FROM data_location l LEFT JOIN LATERAL (
   SELECT * FROM location_state s WHERE s.location = l.name ORDER BY s.checked DESC LIMIT 1) s ON true

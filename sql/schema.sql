@@ -127,6 +127,20 @@ CREATE TYPE public.reading_outcome AS ENUM (
 CREATE DOMAIN public.sha256 AS text
 	CONSTRAINT sha256_check CHECK ((VALUE ~ '^[0-9a-f]{64}$'::text));
 
+CREATE TYPE public.staged_state AS ENUM (
+    'wanted',
+    'ready',
+    'leaving',
+    'gone'
+);
+
+CREATE TYPE public.staging_state AS ENUM (
+    'open',
+    'ready',
+    'ended',
+    'gone'
+);
+
 CREATE TYPE public.storage_kind AS ENUM (
     'posix',
     's3'
@@ -264,6 +278,8 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
     SELECT r.destination FROM c JOIN data_transfer_member m ON m.package = c.own_package
       JOIN data_transfer_package b ON b.id = m.bundle AND b.closed IS NULL
       JOIN route r ON r.name = b.route AND r.origin = c.location
+    UNION ALL
+    SELECT s.location FROM c JOIN staged_package s ON s.package = c.package AND s.state = 'wanted'
     LIMIT 1)
   SELECT 'present', c.state = 'present' OR (again AND c.state = 'deleting'), 'the copy is ' || c.state FROM c
   UNION ALL SELECT 'place', c.type IN ('SOURCE', 'BUFFER'),
@@ -385,7 +401,7 @@ BEGIN
   EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA public TO %I', host);
   EXECUTE format('GRANT INSERT, UPDATE ON raw_data_file, physical_copy, raw_data_package, executed_obs_unit,
     lost_file, quarantine, location_state, source_directory, data_transfer_package, heartbeat, breaker,
-    deletion, deletion_copy, temporary_sweep, instrument, file_header, scrub_pace TO %I', host);
+    deletion, deletion_copy, temporary_sweep, instrument, file_header, scrub_pace, staging, staged_package TO %I', host);
   EXECUTE format('GRANT INSERT ON event, verification, audit_result, data_transfer_member, blocked, job_done, instrument_module TO %I', host);
   EXECUTE format('GRANT INSERT, UPDATE, DELETE ON job, lease, package_member, source_directory TO %I', host);
   IF NOT reaps THEN
@@ -1537,6 +1553,38 @@ CREATE VIEW public.space_forecast AS
           WHERE ((m.location = l.name) AND (m.at > (now.at - '7 days'::interval)))
          HAVING ((max(m.at) - min(m.at)) > '12:00:00'::interval)) line ON (true));
 
+CREATE TABLE public.staged_package (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    package uuid NOT NULL,
+    location text NOT NULL,
+    path text NOT NULL,
+    size bigint NOT NULL,
+    state public.staged_state DEFAULT 'wanted'::public.staged_state NOT NULL,
+    changed timestamp with time zone DEFAULT now() NOT NULL,
+    detail text DEFAULT ''::text NOT NULL
+);
+
+CREATE TABLE public.staging (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    location text NOT NULL,
+    asked text NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    override text DEFAULT ''::text NOT NULL,
+    command text DEFAULT ''::text NOT NULL,
+    created timestamp with time zone DEFAULT now() NOT NULL,
+    expires timestamp with time zone NOT NULL,
+    state public.staging_state DEFAULT 'open'::public.staging_state NOT NULL,
+    changed timestamp with time zone DEFAULT now() NOT NULL,
+    outcome text DEFAULT ''::text NOT NULL
+);
+
+CREATE TABLE public.staging_member (
+    staging uuid NOT NULL,
+    staged uuid NOT NULL
+);
+
 CREATE TABLE public.target (
     id uuid DEFAULT public.new_id() NOT NULL,
     name text NOT NULL,
@@ -1735,6 +1783,15 @@ ALTER TABLE ONLY public.source_directory
 ALTER TABLE ONLY public.space_measured
     ADD CONSTRAINT space_measured_pkey PRIMARY KEY (location, at);
 
+ALTER TABLE ONLY public.staged_package
+    ADD CONSTRAINT staged_package_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.staging_member
+    ADD CONSTRAINT staging_member_pkey PRIMARY KEY (staging, staged);
+
+ALTER TABLE ONLY public.staging
+    ADD CONSTRAINT staging_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.target_alias
     ADD CONSTRAINT target_alias_pkey PRIMARY KEY (alias);
 
@@ -1857,6 +1914,14 @@ CREATE UNIQUE INDEX reduced_datum_current ON public.reduced_datum USING btree (t
 
 CREATE INDEX reduced_datum_target ON public.reduced_datum USING btree (target, "time") WHERE (superseded IS NULL);
 
+CREATE UNIQUE INDEX staged_package_once ON public.staged_package USING btree (package, location) WHERE (state = ANY (ARRAY['wanted'::public.staged_state, 'ready'::public.staged_state]));
+
+CREATE UNIQUE INDEX staged_package_path ON public.staged_package USING btree (location, path) WHERE (state <> 'gone'::public.staged_state);
+
+CREATE INDEX staged_package_wanted ON public.staged_package USING btree (package) WHERE (state = 'wanted'::public.staged_state);
+
+CREATE INDEX staging_member_staged ON public.staging_member USING btree (staged);
+
 CREATE INDEX verification_copy ON public.verification USING btree (copy, ended DESC);
 
 CREATE INDEX verification_good ON public.verification USING btree (copy, ended DESC) WHERE (outcome = 'good'::public.reading_outcome);
@@ -1918,6 +1983,10 @@ CREATE TRIGGER tell AFTER INSERT ON public.quality_note FOR EACH ROW EXECUTE FUN
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.quarantine FOR EACH ROW EXECUTE FUNCTION public.tell_row('quarantine', 'id');
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.raw_data_package FOR EACH ROW EXECUTE FUNCTION public.tell_row('package', 'id');
+
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OF state ON public.staged_package FOR EACH ROW EXECUTE FUNCTION public.tell_row('staged package', 'package');
+
+CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.staging FOR EACH ROW EXECUTE FUNCTION public.tell_row('staging', 'id');
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.target FOR EACH ROW EXECUTE FUNCTION public.tell_row('target', 'name');
 
@@ -2093,6 +2162,21 @@ ALTER TABLE ONLY public.source_directory
 
 ALTER TABLE ONLY public.space_measured
     ADD CONSTRAINT space_measured_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.staged_package
+    ADD CONSTRAINT staged_package_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.staged_package
+    ADD CONSTRAINT staged_package_package_fkey FOREIGN KEY (package) REFERENCES public.raw_data_package(id);
+
+ALTER TABLE ONLY public.staging
+    ADD CONSTRAINT staging_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.staging_member
+    ADD CONSTRAINT staging_member_staged_fkey FOREIGN KEY (staged) REFERENCES public.staged_package(id);
+
+ALTER TABLE ONLY public.staging_member
+    ADD CONSTRAINT staging_member_staging_fkey FOREIGN KEY (staging) REFERENCES public.staging(id);
 
 ALTER TABLE ONLY public.target_alias
     ADD CONSTRAINT target_alias_target_fkey FOREIGN KEY (target) REFERENCES public.target(id);

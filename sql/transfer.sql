@@ -9,6 +9,7 @@ WHERE b.closed IS NULL
 
 -- name: facts
 SELECT b.id, r.name AS route, r.transport, r.settings, r.origin, r.destination,
+       (SELECT l.marker::text FROM data_location l WHERE l.name = r.destination) AS marker,
        (SELECT coalesce(json_agg(json_build_object('package', p.id, 'path', here.path, 'sha256', p.sha256, 'size', p.size) ORDER BY p.priority, p.packed, p.id), '[]')
         FROM data_transfer_member m JOIN crossing x ON x.package = m.package AND x.route = b.route
         JOIN raw_data_package p ON p.id = m.package

@@ -36,7 +36,7 @@ FROM raw_data_package p LEFT JOIN raw_data_package o ON o.id = p.supplement_of
 LEFT JOIN LATERAL (SELECT * FROM safety s WHERE s.subject = p.id OFFSET 0) s ON true WHERE p.id = %(id)s;
 
 -- name: copies
-SELECT c.id, c.package IS NOT NULL AS is_package, c.location, l.type::text, l.site, l.active, c.path, c.state::text, c.created, c.changed,
+SELECT c.id, c.package IS NOT NULL AS is_package, c.location, l.type::text, l.storage::text, l.capabilities, l.site, l.active, c.path, c.state::text, c.created, c.changed,
        v.ended AS read, v.outcome::text, v.how::text, v.host, v.detail
 FROM physical_copy c JOIN data_location l ON l.name = c.location
 LEFT JOIN LATERAL (SELECT * FROM verification v WHERE v.copy = c.id ORDER BY v.ended DESC LIMIT 1) v ON true

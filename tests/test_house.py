@@ -29,6 +29,8 @@ WHO_REMOVES = {
     # The one function that unlinks anything but a temporary file, and the trash's empty folders.
     ("lib/nightferry/durable.py", "Root.erase"): ["unlink"],
     ("lib/nightferry/durable.py", "Root._tidy"): ["rmdir"],
+    # What was unpacked for a while: below two folders that only staging makes.
+    ("lib/nightferry/durable.py", "_remove_tree"): ["rmdir", "unlink"],
     # Temporary files, by a name that parse_temporary knows.
     ("lib/nightferry/durable.py", "Root.discard"): ["unlink"],
     # Renaming that never replaces; the second where a file system knows neither it nor links.
@@ -105,6 +107,22 @@ def test_one_function_unlinks_anything_but_temporary_files() -> None:
             if removed := [name for call in _calls(node) if (name := _removes(call))]:
                 found.setdefault((source.name, function), []).extend(removed)
     assert found == WHO_REMOVES
+
+
+def test_one_function_removes_objects_of_a_bucket() -> None:
+    """And one ends uploads. What may be removed is decided by those who call them."""
+    found = {
+        (source.name, function, text.value)
+        for source in product()
+        for function, node in source.functions()
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant)
+        and str(text.value).startswith(("delete_", "abort_multipart"))
+    }
+    assert found == {
+        ("lib/nightferry/stores/s3/temporaries.py", "forget", "delete_object"),
+        ("lib/nightferry/stores/s3/temporaries.py", "abort", "abort_multipart_upload"),
+    }
 
 
 def _calls(node: ast.AST) -> list[ast.Call]:

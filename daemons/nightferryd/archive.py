@@ -35,13 +35,14 @@ def archive(job: Job, settings: Settings, work: Work) -> Archived:
     facts: dict[str, Any] = job.facts
     destination = work.store(job.location)
     destination.probe()
+    kind = "s3" if work.place(job.location).storage == "s3" else "local"
     doubtful: list[str] = []
     away: Unavailable | None = None
     for source in facts["sources"]:
         try:
             origin = work.store(source["location"])
             origin.probe()
-            transport = open_transport("local", job.location, origin, destination, {})
+            transport = open_transport(kind, job.location, origin, destination, {})
             parcel = Parcel(
                 str(facts["id"]), source["path"], facts["path"], facts["size"], facts["sha256"]
             )

@@ -8,18 +8,23 @@ Killed    at any moment: safe. Partials carry the package's uuid and are gone on
           across is in the ledger one by one, and only verify, at the other end, publishes it.
 """
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
+from threading import Event
 from typing import Any
 
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import GiveUp, Unreadable
+from nightferry.errors import GaveWay, GiveUp, Stopping, Unreadable
 from nightferry.jobs import Job, Wanted
-from nightferry.transports import NotTheParcel, Parcel, open_transport
+from nightferry.transports import NotTheParcel, Parcel, Sent, Transport, open_transport
+
+TELL_EVERY = 0.2  # seconds between two words of how far the crossing is
+LOOK_EVERY = 1.0  # seconds between two looks for more urgent work
 
 
 @dataclass(frozen=True)
@@ -37,34 +42,79 @@ class Across:
 
 
 def transfer(job: Job, settings: Settings, work: Work) -> None:
+    """Each package of the bundle, as many at once as the route has streams. Threads only carry:
+    what becomes of a package is told from here."""
     facts: dict[str, Any] = job.facts
     transport = open_transport(
         facts["transport"],
         facts["route"],
         work.store(facts["origin"]),
-        work.store(facts["destination"]),
+        work.far_end(facts["destination"], facts["marker"]),
         facts["settings"],
     )
     transport.probe()
-    whole = sum(parcel["size"] for parcel in facts["parcels"])
-    before = 0
-    refused: GiveUp | None = None
-    for entry in facts["parcels"]:
-        parcel = Parcel(
-            entry["package"], entry["path"], entry["path"], entry["size"], entry["sha256"]
-        )
+    crossing = Crossing(job, work, sum(parcel["size"] for parcel in facts["parcels"]))
+    waiting = [
+        Parcel(p["package"], p["path"], p["path"], p["size"], p["sha256"]) for p in facts["parcels"]
+    ]
+    with ThreadPoolExecutor(transport.streams) as streams:
         try:
-            sent = transport.send(parcel, partial(_progress, work, before, whole))
+            running = {streams.submit(crossing.carry, transport, one): one for one in waiting}
+            while running:
+                ended, _ = wait(running, timeout=TELL_EVERY, return_when=FIRST_COMPLETED)
+                crossing.tell()
+                for future in ended:
+                    crossing.conclude(running.pop(future), future)
+        except BaseException:
+            crossing.stopped.set()
+            streams.shutdown(wait=False, cancel_futures=True)
+            raise
+    if crossing.refused is not None:
+        raise crossing.refused
+
+
+class Crossing:
+    """The packages of a bundle on their way, and how far each is. What is more urgent overtakes:
+    the bundle is given back, and gone on with from where it was."""
+
+    def __init__(self, job: Job, work: Work, whole: int) -> None:
+        self.job, self.work, self.whole = job, work, whole
+        self._looked = time.monotonic()
+        self.stopped = Event()
+        self.refused: GiveUp | None = None
+        self._reached: dict[str, int] = {}
+
+    def carry(self, transport: Transport, parcel: Parcel) -> Sent:
+        """In a thread of its own."""
+
+        def progress(done: int) -> None:
+            if self.stopped.is_set():
+                raise Stopping("another package of the bundle ended the crossing")
+            self._reached[parcel.token] = done
+
+        return transport.send(parcel, progress)
+
+    def tell(self) -> None:
+        self.work.progress(sum(list(self._reached.values())), self.whole)
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        rows = self.work.ask(
+            "jobs.more_urgent", kind="transfer", place=self.job.place, priority=self.job.priority
+        )
+        if rows[0][0]:
+            raise GaveWay(f"a more urgent bundle waits at {self.job.place}")
+
+    def conclude(self, parcel: Parcel, future: Future[Sent]) -> None:
+        try:
+            sent = future.result()
         except (NotTheParcel, Unreadable, FileNotFoundError) as error:
             # This sender's copy is in doubt; the others of the bundle go on.
-            work.emit(Across(parcel.token, "", str(error)))
+            self.work.emit(Across(parcel.token, "", str(error)))
         except GiveUp as error:
-            refused = error  # by the far end; the others of the bundle go on
+            self.refused = error  # by the far end; the others of the bundle go on
         else:
-            work.emit(Across(parcel.token, sent.temporary))
-        before += parcel.size
-    if refused is not None:
-        raise refused
+            self.work.emit(Across(parcel.token, sent.temporary))
 
 
 def arrived(tx: Tx, job: Job, across: Across) -> Iterator[tuple[str, Wanted]]:
@@ -80,10 +130,6 @@ def arrived(tx: Tx, job: Job, across: Across) -> Iterator[tuple[str, Wanted]]:
         temporary=across.temporary,
     ):
         yield "verify", Wanted(f"{row.id}@{destination}", destination, destination, 20)
-
-
-def _progress(work: Work, before: int, whole: int, done: int) -> None:
-    work.progress(before + done, whole)
 
 
 def record(tx: Tx, job: Job, _: None) -> Iterator[tuple[str, Wanted]]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from nightferry.db import Database, Tx
 from nightferry.db import json as jsonb
 from nightferry.errors import ConfigError
-from nightferry.place import BACKUPS, Place
+from nightferry.place import BACKUPS
+from nightferry.stores import Store, open_store
 from nightferry.watch.settle import looks_temporary
 
 AT_ONCE = 5000
@@ -69,8 +70,13 @@ def audit(database: Database, location: str, path: Path) -> Audit:
     row = database.run(lambda tx: tx.one("audit.place", location=location))
     if row is None:
         raise ConfigError(f"there is no location {location!r}; see: nf locations list")
-    with Place.open(location, path, row.marker) as root:
-        found = _compare(database, root, awaited=row.type == "SOURCE")
+    settings = {**row.store, "path": path, "marker": row.marker}
+    store = open_store(row.storage, location, settings)
+    try:
+        store.probe()
+        found = _compare(database, store, awaited=row.type == "SOURCE")
+    finally:
+        store.close()
     database.run(lambda tx: _keep(tx, found))
     return found
 
@@ -116,9 +122,9 @@ def _is_ours(path: str) -> bool:
     return looks_temporary(path) or path.startswith(f"{BACKUPS}/")
 
 
-def _compare(database: Database, root: Place, awaited: bool) -> Audit:
-    location = root.location
-    sizes = {path: seen.st_size for path, seen in root.walk() if not _is_ours(path)}
+def _compare(database: Database, store: Store, awaited: bool) -> Audit:
+    location = store.location
+    sizes = {seen.path: seen.size for seen in store.walk() if not _is_ours(seen.path)}
     files, copies = len(sizes), 0
     absent: list[str] = []
     other_size: list[str] = []
@@ -130,8 +136,8 @@ def _compare(database: Database, root: Place, awaited: bool) -> Audit:
         elif found != size:
             other_size.append(path)
     # Once more: what was moved, published or deleted while we looked is where it belongs now.
-    unknown = [p for p in _not_known(database, location, list(sizes)) if _is_there(root, p)]
-    absent = [p for p in _still(database, location, absent) if not _is_there(root, p)]
+    unknown = [p for p in _not_known(database, location, list(sizes)) if _is_there(store, p)]
+    absent = [p for p in _still(database, location, absent) if not _is_there(store, p)]
     other_size = _still(database, location, other_size)
     return Audit(location, files, copies, tuple(unknown), tuple(absent), tuple(other_size), awaited)
 
@@ -169,9 +175,9 @@ def _asked(database: Database, statement: str, location: str, paths: list[str]) 
     return found
 
 
-def _is_there(root: Place, path: str) -> bool:
+def _is_there(store: Store, path: str) -> bool:
     try:
-        root.stat(path)
+        store.stat(path)
     except FileNotFoundError:
         return False
     return True

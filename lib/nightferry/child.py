@@ -20,6 +20,7 @@ from nightferry.durable import Root
 from nightferry.errors import GiveUp, LeaseLost, NightferryError, Unavailable
 from nightferry.stores import PosixStore, open_store
 from nightferry.stores.base import Store
+from nightferry.transports import Elsewhere
 
 _PR_SET_PDEATHSIG = 1
 _TELL_EVERY = 0.2
@@ -36,6 +37,17 @@ class Place:
     marker: str | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+    def open_store(self) -> Store:
+        """What is kept here; for the caller to close."""
+        settings = {
+            **self.settings.get("store", {}),
+            "path": self.path,
+            "marker": self.marker,
+        }
+        if "reserve" in self.settings:
+            settings["reserve"] = self.settings["reserve"]
+        return open_store(self.storage, self.name, settings)
 
 
 @dataclass(frozen=True)
@@ -75,10 +87,7 @@ class Work:
                     f"{location} is not mounted on this host: name it under locations: in "
                     "nightferry.yaml",
                 )
-            settings: dict[str, object] = {"path": place.path, "marker": place.marker}
-            if "reserve" in place.settings:
-                settings["reserve"] = place.settings["reserve"]
-            self._stores[location] = open_store(place.storage, location, settings)
+            self._stores[location] = place.open_store()
         return self._stores[location]
 
     def root(self, location: str) -> Root:
@@ -87,6 +96,10 @@ class Work:
         if not isinstance(store, PosixStore):
             raise GiveUp("not a POSIX location", f"{location} is no directory of this host")
         return store.root
+
+    def far_end(self, location: str, marker: str | None) -> Store | Elsewhere:
+        """Where a route leads: a store that this host has mounted, or a place of another host."""
+        return self.store(location) if location in self._places else Elsewhere(location, marker)
 
     def place(self, location: str) -> Place:
         return self._places[location]

@@ -57,6 +57,7 @@ class HostConfig:
     verify: Mapping[str, Any] = field(default_factory=dict)
     reap: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    stage: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None  # of the file, filled in by load()
 
     def settings(self, daemon: str, kind: type[S]) -> S:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nightferry.db import Row
 from nightferry.durable import Root
@@ -36,6 +37,7 @@ class Source:
     location: str
     path: str
     storage: str
+    settings: Mapping[str, Any]
     marker: str | None
     offset: int
     package: str | None
@@ -43,8 +45,8 @@ class Source:
     @classmethod
     def of(cls, row: Row) -> "Source":
         return cls(
-            str(row.copy), row.location, row.path, row.storage, row.marker, row.data_offset,
-            row.package,
+            str(row.copy), row.location, row.path, row.storage, row.store, row.marker,
+            row.data_offset, row.package,
         )  # fmt: skip
 
 
@@ -98,7 +100,11 @@ def deliver(
 
 def _write(wanted: Wanted, source: Source, mount: Path, folder: Root, name: str) -> None:
     final = to_text(os.fsencode(name))
-    store = open_store(source.storage, source.location, {"path": mount, "marker": source.marker})
+    store = open_store(
+        source.storage,
+        source.location,
+        {**source.settings, "path": mount, "marker": source.marker},
+    )
     try:
         store.probe()
         with folder.temporary(final, str(uuid.uuid4())) as temporary:

@@ -5,6 +5,7 @@
     vanish   Root.discard    a temporary is unlinked; other names are refused
              Root.trash, Root.set_aside, Root.restore     a file is renamed within its location
              Root.erase      THE one function that unlinks anything but a temporary: from the trash
+             Root.unstage    what was unpacked for a while, below its two folders of a PROCESSING
 
 Each can be cut short at any system call and be done again: what was done counts as done, and is
 made durable again. Everything goes through the directory descriptor on which the marker was read
@@ -29,7 +30,7 @@ from nightferry.errors import GiveUp, Occupied, Retry, Unavailable
 from nightferry.filesystem import file_system_type
 from nightferry.marker import MARKER_FILE, Marker, read_marker
 from nightferry.names import to_text
-from nightferry.place import OURS, Entry, Leftover, Place, has_writer, open_root, parts
+from nightferry.place import OURS, Entry, Leftover, Place, has_writer, is_open, open_root, parts
 from nightferry.readback import Reading
 from nightferry.system_errors import reading, writing
 from nightferry.temporary import Temporary, check_token, lock, parse_temporary, temporary_path
@@ -49,6 +50,7 @@ __all__ = [
 
 TRASH = f"{OURS}/trash"
 SET_ASIDE = f"{OURS}/set-aside"
+STAGED = ("staged", "requests")  # what staging makes, and alone may remove, in a PROCESSING
 
 Seen = tuple[int, int]  # size and mtime_ns: which of the files that bore a name is meant
 
@@ -295,6 +297,44 @@ class Root(Place):
                     raise
                 return
 
+    def staging_place(self, path: str) -> Path:
+        """Where ``path`` of what is staged is to be made; the folder that it lies in is there."""
+        *folder, _ = _staged(path)
+        with writing(self.location, path):
+            self._make(folder)
+            self._make_durable(folder)
+        return self.path / path
+
+    def unstage(self, path: str) -> None:
+        """Remove a directory of what is staged, with all that is in it. Done before = done.
+
+        Every byte of it is in the archives; what a person put there goes with it, and is told
+        beforehand by the day on which it ends.
+
+        Raises:
+            ValueError: the path is not one that staging made.
+            Retry: a process still has a file in it open.
+        """
+        entry = _staged(path)
+        with writing(self.location, path), suppress(FileNotFoundError):
+            for below, _ in self.walk(path):
+                if self._is_open(below):
+                    raise Retry(f"{self.location}:{below} is still open by a process; it stays")
+            with self._directory(entry[:-1]) as parent:
+                _remove_tree(parent, entry[-1])
+                _sync_directory(parent)
+
+    def _is_open(self, path: str) -> bool:
+        """Whether any other process has the file open; False where the system can't tell."""
+        try:
+            fd = self.open_file(path)
+        except FileNotFoundError:
+            return False
+        try:
+            return is_open(fd) is True
+        finally:
+            os.close(fd)
+
     # What these stand on
 
     def _move(self, old: str, new: str, forget: Callable[[str], None] | None) -> None:
@@ -503,6 +543,30 @@ def _not_ours(path: str) -> str:
 def _kept(folder: str, path: str, token: str) -> str:
     """Where ``path`` is kept under ``token``: a function of both, so that the next try finds it."""
     return f"{folder}/{check_token(token)}/{_not_ours(path)}"
+
+
+def _staged(path: str) -> list[bytes]:
+    """The parts of a path below the folders of staging. Raises ValueError."""
+    entry = parts(path)
+    if len(entry) != 2 or entry[0].decode("ascii", "replace") not in STAGED:
+        raise ValueError(f"{path} is nothing that was staged")
+    return entry
+
+
+def _remove_tree(parent: int, name: bytes) -> None:
+    """The directory ``name`` and everything in it; a link in it is removed, never followed."""
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        with os.scandir(fd) as found:
+            entries = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in found]
+        for inner, is_directory in entries:
+            if is_directory:
+                _remove_tree(fd, inner)
+            else:
+                os.unlink(inner, dir_fd=fd)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=parent)
 
 
 def _trash_entry(path: str) -> list[bytes]:

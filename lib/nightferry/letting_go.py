@@ -71,7 +71,7 @@ def _has_room(store: Store, copy: dict[str, Any]) -> str:
     if copy["low"] is None:
         return ""
     space = store.space()
-    if space.total - space.free > copy["low"] * space.total:
+    if space is None or space.total - space.free > copy["low"] * space.total:
         return ""
     return f"{store.location} has room again: it is at its low mark"
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 from nightferry.child import Place
 from nightferry.errors import NightferryError
-from nightferry.stores import open_store
 
 MOMENT = 2.0  # seconds
 
@@ -55,8 +54,7 @@ def _ask(place: Place) -> tuple[int, int]:
 
 def _look_at(place: Place) -> Look:
     try:
-        where = {"path": place.path, "marker": place.marker}
-        store = open_store(place.storage, place.name, where)
+        store = place.open_store()
         try:
             store.probe()
             space = store.space()
@@ -66,7 +64,7 @@ def _look_at(place: Place) -> Look:
         return Look(str(error))
     except OSError as error:
         return Look(f"{place.name}: {error.strerror}")
-    return Look(space={"total": space.total, "free": space.free})
+    return Look() if space is None else Look(space={"total": space.total, "free": space.free})
 
 
 def _answer(name: str, reader: int, by: float, seconds: float) -> Look:

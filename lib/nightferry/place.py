@@ -255,6 +255,19 @@ def has_writer(fd: int) -> bool | None:
     return False
 
 
+def is_open(fd: int) -> bool | None:
+    """Ask for a write lease: the kernel refuses one while anybody else has the file open."""
+    if is_network(file_system_type_of(fd)):
+        return None
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
 def open_root(location: str, path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -19,7 +19,7 @@ def probe(name: str, route: Mapping[str, Any] | None, work: Work) -> dict[str, i
             route["transport"],
             name,
             work.store(route["origin"]),
-            work.store(route["destination"]),
+            work.far_end(route["destination"], route["marker"]),
             route["settings"],
         )
         transport.probe()
@@ -27,6 +27,8 @@ def probe(name: str, route: Mapping[str, Any] | None, work: Work) -> dict[str, i
     store, place = work.store(name), work.place(name)
     store.probe()
     space = store.space()
+    if space is None:
+        return {}
     # A source is only read; what was never ours to write stays as it is.
     if space.read_only and place.capabilities.get("writable") and place.type != "SOURCE":
         raise Unavailable(

@@ -15,6 +15,7 @@ GROUPS = {
     "backlog": "the job statements on a large backlog, next to bare psycopg",
     "package": "packing 1 GB and proving it, next to a bare loop and to GNU tar",
     "archive": "archiving 1 GB and proving it, next to cp and openssl",
+    "crossing": "40 packages over local and rsync, and into a bucket, next to rsync and boto3",
     "ingest": "registering 2,000 frames, next to a bare loop",
     "adopt": "adopting 100,000 loose files, next to a bare loop",
     "sweep": "a sweep of 1,000,000 known files, next to os.scandir",

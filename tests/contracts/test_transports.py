@@ -41,9 +41,9 @@ def test_a_route_is_unavailable_when_an_end_is(
     assert caught.value.what == "dome-archive"
 
 
-def test_the_local_transport_has_no_settings(dome_to_archive: Ends) -> None:
+def test_an_unknown_setting_of_a_route_is_refused(dome_to_archive: Ends) -> None:
     ends = dome_to_archive
-    with pytest.raises(ConfigError, match="no setting 'speed'"):
+    with pytest.raises(ConfigError, match="unknown key 'speed'"):
         open_transport("local", "route", ends.source, ends.destination, {"speed": 1})
 
 

@@ -55,6 +55,8 @@ def adopt(
     place = database.run(lambda tx: tx.one("adopt.place", location=location))
     if place is None or place.type != "LONG_TERM_ARCHIVE":
         raise ConfigError(f"{location} is no LONG_TERM_ARCHIVE of the ledger: only one is adopted")
+    if place.storage != "posix":
+        raise ConfigError(f"{location} is no directory: an archive in a bucket can't be adopted")
     processes = processes or os.cpu_count() or 1
     me = f"adopt@{host}#{os.getpid()}"
     lease = database.run(lambda tx: jobs.take_lease(tx, location, "adopt", me, LEASE))

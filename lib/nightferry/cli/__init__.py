@@ -17,19 +17,20 @@ from nightferry.cli.context import Context
 from nightferry.db import DatabaseAway, SchemaMismatch, first_line
 from nightferry.errors import ConfigError, NightferryError
 
-_NO_WORDS = {"__main__", "context", "named", "show"}  # what the words share
+_NO_WORDS = {"__main__", "capabilities", "context", "named", "show"}  # what the words share
 
 
 class Words(click.Group):
     """The commands, each imported only when it is meant: ``nf help`` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NO_WORDS)
+        names = {m.name for m in pkgutil.iter_modules(__path__)} - _NO_WORDS
+        return sorted(name.replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, word: str) -> click.Command | None:
         if word not in self.list_commands(ctx):
             return None
-        command = importlib.import_module(f"{__name__}.{word}").command
+        command = importlib.import_module(f"{__name__}.{word.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -67,7 +67,9 @@ def _store(nf: Context, location: str) -> Store:
         raise ConfigError(
             f"{location} is not mounted on this host: name it under locations: in {nf.config.path}"
         )
-    return open_store(place.storage, location, {"path": path, "marker": place.marker})
+    return open_store(
+        place.storage, location, {**place.store, "path": path, "marker": place.marker}
+    )
 
 
 def _list(nf: Context, as_json: bool) -> int:

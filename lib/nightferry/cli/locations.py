@@ -1,14 +1,15 @@
 """nf locations -- the places of the ledger: are they there, may they take more, what is missing."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from nightferry import locations
-from nightferry.cli import show
+from nightferry.cli import capabilities, show
 from nightferry.cli.context import Context, Lists, json_option, pass_nf
 from nightferry.db import Row, Tx, json
-from nightferry.probing import Capabilities
 
 
 @click.group(cls=Lists, epilog=show.EXIT_CODES)
@@ -25,7 +26,7 @@ def list_locations(nf: Context, as_json: bool) -> int:
     \b
     JSON: [{"name", "site", "type", "storage", "active", "failure_domain", "marked",
       "best_reading", "reap_enabled", "keep", "file_system", "host", "state", "reason", "checked",
-      "total_bytes", "free_bytes", "hints", "vanish_guard"}]
+      "total_bytes", "free_bytes", "hints", "vanish_guard", "capabilities": {...}}]
     """
     rows = nf.db.run(lambda tx: tx.run("locations.listed"))
     away = [r for r in rows if r.state == "unavailable" or not r.marked]
@@ -35,6 +36,8 @@ def list_locations(nf: Context, as_json: bool) -> int:
     header = ("location", "site", "type", "state", "free", "reaper", "fails with", "checked")
     click.echo(show.table([_line(r) for r in rows], header))
     for r in rows:
+        if r.storage == "s3" and r.marked:
+            show.say(f"{r.name}: {'; '.join(capabilities.of_bucket(r.capabilities))}")
         if r.state == "unavailable":
             show.say(f"{r.name}: {r.reason}")
         if r.vanish_guard:
@@ -101,11 +104,12 @@ def _vanished(row: Row) -> str:
 @json_option
 @pass_nf
 def init(nf: Context, name: str, path: Path | None, replace: bool, as_json: bool) -> None:
-    """Places the marker file of a location, once, and records what its file system can do.
+    """Places the marker file of a location, once, and records what its storage can do.
 
     Without its marker a location is unavailable, never empty: a disk that is not mounted deletes
-    nothing. Where the directory is read-only, it prints what to run on the host that owns it; run
-    it again here afterwards. A directory with another location's marker is refused.
+    nothing. For a bucket, --path is the file with this host's keys. Where a directory is
+    read-only, it prints what to run on the host that owns it; run it again here afterwards. What
+    has another location's marker is refused.
 
     JSON: {"location", "path", "capabilities": {...}}
     """
@@ -117,43 +121,19 @@ def init(nf: Context, name: str, path: Path | None, replace: bool, as_json: bool
             show.USAGE,
         )
 
-    def work(tx: Tx) -> Capabilities:
+    def work(tx: Tx) -> Mapping[str, Any]:
         if replace:
             tx.run("locations.forget_marker", name=name)
-        return locations.init(tx, name, where)
+        return locations.init(tx, name, where).as_json()
 
     found = nf.db.run(work)
     if as_json:
-        answer = {"location": name, "path": str(where), "capabilities": found.as_json()}
+        answer = {"location": name, "path": str(where), "capabilities": dict(found)}
         show.emit_json(answer)
         return
-    for line in _can(found):
+    for line in capabilities.told(found):
         show.say(line)
     show.verdict(f"{where} is the location {name}.", "nf locations list")
-
-
-def _can(found: Capabilities) -> list[str]:
-    """What the probe found, in words."""
-    where = "a network file system" if found.network else "local"
-    lines = [f"file system: {found.file_system}, {where}, names up to {found.name_max} bytes"]
-    if not found.writable:
-        return [*lines, "read-only here: what needs writing was not tried"]
-    lines.append(
-        "reads past this host's memory: "
-        + ("yes" if found.o_direct else "no: a reading proves less, and is recorded as such")
-    )
-    if found.one_writer_only:
-        lines.append("publishing never overwrites: only while one host writes here")
-    else:
-        how = "renameat2" if found.renameat2 else "link and unlink"
-        lines.append(f"publishing never overwrites: by {how}")
-    if not found.rename_to_trash:
-        lines.append("the trash is on another file system: nothing can be deleted here")
-    if not found.directory_fsync:
-        lines.append("directories can't be synced: a power cut may lose a name")
-    if found.case_sensitive is False:
-        lines.append("names that differ in case only are one name here")
-    return lines
 
 
 @command.command(epilog=show.EXIT_CODES)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from nightferry.cli import show
+from nightferry.cli import capabilities, show
 from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.cli.named import NIGHT
 from nightferry.db import Row
@@ -104,6 +104,9 @@ def _print(story: Story) -> None:
         for c in story.copies
     ]
     click.echo(show.table(rows, ("PLACE", "WHAT", "STATE", "SINCE", "LAST READ")))
+    buckets = {c.location: c.capabilities for c in story.copies if c.storage == "s3"}
+    for location, found in buckets.items():
+        show.say(f"{location} is a bucket: {capabilities.trash(found)}")
     for copy, location, _, whose in story.places:
         if copy in story.clauses:
             example = " (each alike; here the first)" if whose.startswith("its ") else ""

@@ -115,6 +115,7 @@ class Location:
     high: Share | None = None  # fuller than this: the oldest go, until low; absent: never
     low: Share | None = None
     reserve: Share = _RESERVE  # of a BUFFER's disk: our own copies stop before it is full
+    quota: Size | None = None  # of a PROCESSING: most bytes that are staged there at once
     reap: Reap = Reap.PLAN
     trash_grace: timedelta = timedelta(hours=24)
     settle: Settle = field(default_factory=Settle)

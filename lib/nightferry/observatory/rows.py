@@ -194,7 +194,7 @@ def _location(place: Location) -> dict[str, Any]:
         settings["content"] = plain(place.content)
     if place.type is LocationType.BUFFER:
         settings["reserve"] = place.reserve
-    for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store"):
+    for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store", "quota"):
         if value := plain(getattr(place, key)):
             settings[key] = value
     return {

@@ -145,7 +145,9 @@ class _Run:
 
     def one(self, place: Row, path: Path) -> None:
         done = self.done[place.name] = Rebuilt()
-        store = open_store(place.storage, place.name, {"path": path, "marker": place.marker})
+        store = open_store(
+            place.storage, place.name, {**place.store, "path": path, "marker": place.marker}
+        )
         try:
             store.probe()
             for found in look_through(store, self._is_known):

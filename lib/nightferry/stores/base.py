@@ -90,7 +90,8 @@ class Store(Protocol):
     def probe(self) -> None:
         """Return if the store answers and is the one it is taken for; else raise Unavailable."""
 
-    def space(self) -> Space: ...
+    def space(self) -> Space | None:
+        """None where the store does not say."""
 
     def size(self, path: str) -> int: ...
 
@@ -114,8 +115,11 @@ class Store(Protocol):
         ``unfinished`` notes how far it came, and the next reading may go on there.
         """
 
-    def write(self, final: str, token: str, resume: bool = False) -> Writing:
-        """Begin a temporary file for ``final``, or continue the one of this ``token``."""
+    def write(self, final: str, token: str, resume: bool = False, sha256: str = "") -> Writing:
+        """Begin a temporary file for ``final``, or continue the one of this ``token``.
+
+        ``sha256`` is what it will have, where that is known: a store may note it beside the bytes.
+        """
 
     def publish(self, temporary: str, final: str, sha256: str) -> Literal["published", "identical"]:
         """Give a verified temporary its final name, durably; never overwrite.

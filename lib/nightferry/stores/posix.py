@@ -31,6 +31,8 @@ class PosixStore:
     def from_settings(cls, location: str, settings: Mapping[str, object]) -> Self:
         """``path`` (absolute), ``marker`` (the uuid) once it is known, ``reserve`` (a share)."""
         path, marker = settings.get("path"), settings.get("marker")
+        if other := sorted(settings.keys() - {"path", "marker", "reserve"}):
+            raise ConfigError(f"location {location}: a directory has no setting {other[0]!r}")
         if not isinstance(path, str | Path) or not Path(path).is_absolute():
             raise ConfigError(f"location {location}: 'path' must be an absolute path, not {path!r}")
         reserve = settings.get("reserve") or 0.0
@@ -89,7 +91,7 @@ class PosixStore:
     ) -> Reading:
         return self.root.read_back(path, progress, unfinished)
 
-    def write(self, final: str, token: str, resume: bool = False) -> Temporary:
+    def write(self, final: str, token: str, resume: bool = False, sha256: str = "") -> Temporary:
         out = self.root.temporary(final, token, resume)
         out.keep_free = round(self.reserve * self.space().total)
         try:

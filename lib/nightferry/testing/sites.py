@@ -58,8 +58,19 @@ class Sites:
     policy: Mapping[str, object] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)  # more of observatory.yaml
     enqueue_at_commit: bool = True
+    # Archives that are buckets: what observatory.yaml says of them, and the file with the keys.
+    buckets: Mapping[str, tuple[Mapping[str, object], Path]] = field(default_factory=dict)
+    work: Mapping[str, object] | None = None  # center-work, a PROCESSING; None = there is none
+
+    @property
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """The locations that each site's host has mounted."""
+        more = ("center-work",) if self.work is not None else ()
+        return {**PLACES, "center": (*PLACES["center"], *more)}
 
     def path(self, location: str) -> Path:
+        if location in self.buckets:
+            return self.buckets[location][1]
         site, _, rest = location.partition("-")
         return self.folder / (location if site == "archive" else f"{site}/{rest}")
 
@@ -72,13 +83,13 @@ class Sites:
 
     def make(self) -> "Sites":
         """Writes folders and configurations, applies observatory.yaml and places the markers."""
-        for names in PLACES.values():
-            for name in names:
+        for names in self.places.values():
+            for name in set(names) - set(self.buckets):
                 self.path(name).mkdir(parents=True, exist_ok=True)
         (self.folder / "etc").mkdir(exist_ok=True)
         document = self.folder / "etc" / "observatory.yaml"
         document.write_text(yaml.safe_dump(self._observatory(), sort_keys=False))
-        for site, names in PLACES.items():
+        for site, names in self.places.items():
             host = {
                 "site": site,
                 "host": site,
@@ -92,7 +103,7 @@ class Sites:
         database = self.database
         try:
             database.run(lambda tx: observatory.apply(tx, observatory.load(document)))
-            for name in sorted({n for names in PLACES.values() for n in names}):
+            for name in sorted({n for names in self.places.values() for n in names}):
                 database.run(lambda tx, n=name: locations.init(tx, n, self.path(n)))  # type: ignore[misc]
         finally:
             database.close()
@@ -103,7 +114,7 @@ class Sites:
         if self.keep is not None:
             let_go = {"keep": self.keep, "reap": "enabled", "trash_grace": self.trash_grace}
         source = {"settle": dict(self.settle), "replayed": self.replayed, **self.source}
-        places = {
+        places: dict[str, dict[str, object]] = {
             "dome-source": {
                 "site": "dome",
                 "type": "SOURCE",
@@ -130,6 +141,11 @@ class Sites:
                 "failure_domain": "room-b",
             },
         }
+        if self.work is not None:
+            work = {"site": "center", "type": "PROCESSING", "failure_domain": "work"}
+            places["center-work"] = {**work, **self.work}
+        for name, (store, _) in self.buckets.items():
+            places[name] = {**places[name], "storage": "s3", "store": dict(store)}
         lick = {"zone": "America/Los_Angeles"}
         return {
             "policy": {

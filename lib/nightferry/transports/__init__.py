@@ -9,21 +9,46 @@ from importlib.metadata import entry_points
 
 from nightferry.errors import ConfigError
 from nightferry.stores.base import Store
-from nightferry.transports.base import NotTheParcel, Parcel, Sent, Transport
+from nightferry.transports.base import Elsewhere, NotTheParcel, Parcel, Sent, Transport
 from nightferry.transports.local import LocalTransport
+from nightferry.transports.rsync import RsyncTransport
 
-__all__ = ["LocalTransport", "NotTheParcel", "Parcel", "Sent", "Transport", "open_transport"]
+__all__ = [
+    "Elsewhere",
+    "LocalTransport",
+    "NotTheParcel",
+    "Parcel",
+    "Sent",
+    "Transport",
+    "open_transport",
+]
 
 GROUP = "nightferry.transports"
-_OURS: dict[str, Callable[[str, Store, Store, Mapping[str, object]], Transport]] = {
+Destination = Store | Elsewhere
+
+
+def _s3(
+    route: str, source: Store, destination: Destination, settings: Mapping[str, object]
+) -> Transport:
+    from nightferry.transports.s3 import S3Transport  # boto3 takes a while
+
+    return S3Transport.from_settings(route, source, destination, settings)
+
+
+_OURS: dict[str, Callable[[str, Store, Destination, Mapping[str, object]], Transport]] = {
     "local": LocalTransport.from_settings,
+    "rsync": RsyncTransport.from_settings,
+    "s3": _s3,
 }
 
 
 def open_transport(
-    kind: str, route: str, source: Store, destination: Store, settings: Mapping[str, object]
+    kind: str, route: str, source: Store, destination: Destination, settings: Mapping[str, object]
 ) -> Transport:
     """The transport of this ``kind`` on ``route``. Nothing is touched before its first use.
+
+    ``destination`` is a store where this host has it mounted; else it is reached over the network,
+    by the transports that can.
 
     Raises:
         ConfigError: no such kind is installed, or the settings do not fit it.

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from nightferry.errors import GiveUp
 
+MOST_STREAMS = 32
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -37,6 +39,14 @@ class Sent:
     resumed_from: int
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A destination that this host has not mounted: its name and its marker's uuid."""
+
+    location: str
+    marker: str | None
+
+
 class NotTheParcel(GiveUp):
     """The sender's copy is not what the ledger says. Any other GiveUp is about the far end."""
 
@@ -45,9 +55,15 @@ class NotTheParcel(GiveUp):
 
 
 class Transport(Protocol):
+    """``send`` may be called from several threads at once, each with a parcel of its own."""
+
     @property
     def route(self) -> str:
         """The route's name."""
+
+    @property
+    def streams(self) -> int:
+        """How many parcels it carries at once."""
 
     def probe(self) -> None:
         """Return if both ends answer; else raise Unavailable with the route's name."""

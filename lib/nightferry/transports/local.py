@@ -1,40 +1,72 @@
 """Copies between two stores that this host has mounted.
 
+Settings of the route: ``streams``, packages under way at once, and ``bandwidth``, a table of hours.
 Read, hash and write each have a thread, so that a copy costs what its slowest part costs.
 """
 
 import hashlib
+import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Self
 
-from nightferry.errors import ConfigError, Unavailable
+from nightferry import yamlfile
+from nightferry.errors import Unavailable
 from nightferry.stores.base import Store, Writing
-from nightferry.transports.base import NotTheParcel, Parcel, Sent
+from nightferry.transports.bandwidth import Bandwidth, Meter
+from nightferry.transports.base import MOST_STREAMS, Elsewhere, NotTheParcel, Parcel, Sent
 
 # Chunks of at most 4 MiB each, from any store: 32 MB on the way.
 _READ_AHEAD = 4
 _HASHED_LATER = 4
 
 
+@dataclass(frozen=True)
+class Settings:
+    """``settings:`` of a route in observatory.yaml."""
+
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    streams: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.streams <= MOST_STREAMS:
+            raise ValueError(f"streams must be from 1 to {MOST_STREAMS}")
+
+
 class LocalTransport:
     """The route ``route`` from ``source`` to ``destination``, both mounted here."""
 
-    def __init__(self, route: str, source: Store, destination: Store) -> None:
+    def __init__(
+        self, route: str, source: Store, destination: Store, settings: "Settings | None" = None
+    ) -> None:
         self.route = route
+        self.settings = settings or Settings()
         self._source = source
         self._destination = destination
 
     @classmethod
     def from_settings(
-        cls, route: str, source: Store, destination: Store, settings: Mapping[str, object]
-    ) -> "LocalTransport":
-        """It has no settings."""
-        if settings:
-            raise ConfigError(
-                f"route {route}: the transport 'local' has no setting {min(settings)!r}"
+        cls,
+        route: str,
+        source: Store,
+        destination: Store | Elsewhere,
+        settings: Mapping[str, object],
+    ) -> Self:
+        """Raises ConfigError; Unavailable: the destination is not mounted here."""
+        how = yamlfile.parse(json.dumps(dict(settings)), Settings, f"route {route}: settings")
+        if isinstance(destination, Elsewhere):
+            raise Unavailable(
+                route,
+                f"route {route}: {destination.location} is not mounted on this host: name it under "
+                "locations: in nightferry.yaml, or go there by rsync",
             )
-        return cls(route, source, destination)
+        return cls(route, source, destination, how)
+
+    @property
+    def streams(self) -> int:
+        return self.settings.streams
 
     def probe(self) -> None:
         for end in (self._source, self._destination):
@@ -49,7 +81,7 @@ class LocalTransport:
             raise self._not_the_parcel(parcel, f"it has {size} bytes, not {parcel.size}")
         for _ in ("what is there already", "all of it again"):
             with self._destination.write(
-                parcel.destination_path, parcel.token, resume=True
+                parcel.destination_path, parcel.token, resume=True, sha256=parcel.sha256
             ) as partial:
                 began_at = partial.offset
                 if self._carry(parcel, partial, progress or _ignore) == parcel.sha256:
@@ -63,16 +95,15 @@ class LocalTransport:
     def _carry(
         self, parcel: Parcel, partial: Writing, progress: Callable[[int], None]
     ) -> str | None:
-        """Append what is missing; the SHA-256 of the whole. None if too much is there already."""
+        """Append what is missing; the SHA-256 of the whole. None if what is there is too much, or
+        known not to be the beginning."""
         began_at = partial.offset
         if began_at > parcel.size:
             return None
-        digest = hashlib.sha256()
-        checked = 0
-        for chunk in self._destination.read(partial.path, 0, began_at):
-            digest.update(chunk)
-            checked += len(chunk)
-            progress(checked)
+        digest = self._begun(parcel, partial, progress)
+        if digest is None:
+            return None
+        meter = Meter(self.settings.bandwidth, self.settings.streams)
         with ThreadPoolExecutor(1) as hasher:
             hashed: deque[Future[None]] = deque()
             missing = self._source.read(parcel.path, began_at, parcel.size - began_at)
@@ -80,11 +111,24 @@ class LocalTransport:
                 hashed.append(hasher.submit(digest.update, chunk))
                 partial.write(chunk)
                 progress(partial.offset)
+                meter.sent(len(chunk), lambda: progress(partial.offset))
                 if len(hashed) >= _HASHED_LATER:
                     hashed.popleft().result()
             for future in hashed:
                 future.result()
         return digest.hexdigest()
+
+    def _begun(
+        self, parcel: Parcel, partial: Writing, progress: Callable[[int], None]
+    ) -> "hashlib._Hash | None":
+        """The hash of what is there already, as the destination gives it back."""
+        digest = hashlib.sha256()
+        checked = 0
+        for chunk in self._destination.read(partial.path, 0, partial.offset):
+            digest.update(chunk)
+            checked += len(chunk)
+            progress(checked)
+        return digest
 
     def _not_the_parcel(self, parcel: Parcel, why: str) -> NotTheParcel:
         return NotTheParcel(

@@ -1,0 +1,125 @@
+"""A request for archived packages: who may have them, whether there is room, what it reserves."""
+
+import getpass
+import grp
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from nightferry.db import Row, Tx
+from nightferry.errors import ConfigError, NightferryError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for (the words of ``stage.packages``), for how long, and what runs then."""
+
+    words: Mapping[str, Any]
+    location: str | None = None
+    days: timedelta = timedelta(days=7)
+    command: str = ""
+    override: str = ""  # an operator's reason to see what is not public
+
+    @property
+    def asked(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in self.words.items() if value is not None)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A request that stands: ``fresh`` bytes are unpacked for it, the rest is there already."""
+
+    id: UUID
+    location: str
+    expires: Any
+    packages: int
+    size: int
+    fresh: int
+
+
+def place(tx: Tx, request: Request) -> Placed:
+    """Writes the request and reserves its room, all or nothing.
+
+    Raises:
+        ConfigError: no such PROCESSING location.
+        NightferryError: nothing matches, something of it may not be seen or is nowhere any more,
+            or there is no room.
+    """
+    room = _room(tx, request.location)
+    found = tx.run("stage.packages", location=room.name, **request.words)
+    if not found:
+        raise NightferryError(f"no package is known for: {request.asked}")
+    _may_be_seen(found, request.override)
+    gone = [p.name for p in found if not p.there]
+    if gone:
+        raise NightferryError(
+            f"{_some(gone)} can't be staged: no copy is present anywhere: nf why {gone[0]}"
+        )
+    fresh = sum(p.size for p in found if p.staged is None)
+    _fits(room, fresh)
+    made = tx.run(
+        "stage.request", location=room.name, asked=request.asked, override=request.override,
+        command=request.command, days=request.days,
+    )[0]  # fmt: skip
+    for package in found:
+        staged = package.staged
+        if staged is None:
+            staged = tx.run("stage.reserve", location=room.name, package=package.id)[0].id
+        tx.run("stage.join", staging=made.id, staged=staged)
+    whole = sum(p.size for p in found)
+    return Placed(made.id, room.name, made.expires, len(found), whole, fresh)
+
+
+def _room(tx: Tx, location: str | None) -> Row:
+    if location is None:
+        names = [r.name for r in tx.run("stage.places")]
+        if len(names) != 1:
+            known = ", ".join(names) or "none"
+            raise ConfigError(f"say which PROCESSING location with --to; there are: {known}")
+        location = names[0]
+    room = tx.one("stage.place", location=location)
+    if room is None or room.type != "PROCESSING":
+        raise ConfigError(f"{location} is no PROCESSING location of the ledger")
+    if not room.active:
+        raise NightferryError(f"{location} is drained: nothing new is staged there")
+    return room
+
+
+def _may_be_seen(found: list[Row], override: str) -> None:
+    """Its owner and their group may see a package, and everyone once it is public. Unknown owner
+    = closed."""
+    closed = [p for p in found if not p.public and p.owner not in _names()]
+    if closed and not override:
+        first = closed[0]
+        owner = f"of {first.owner}" if first.owner else "of an unknown owner"
+        public = f", public after {first.public_after:%Y-%m-%d}" if first.public_after else ""
+        raise NightferryError(
+            f"{_some([p.name for p in closed])} may not be seen by {getpass.getuser()}: {owner}"
+            f"{public}. An operator says why with --override REASON, and it is written down"
+        )
+
+
+def _names() -> set[str]:
+    """The user who asks, and their groups."""
+    user = os.environ.get("SUDO_USER") or getpass.getuser()
+    return {user} | {g.gr_name for g in grp.getgrall() if user in g.gr_mem}
+
+
+def _fits(room: Row, fresh: int) -> None:
+    if room.quota is not None and room.reserved + fresh > room.quota:
+        raise NightferryError(
+            f"{fresh:,} bytes more do not fit into the quota of {room.name}: {room.reserved:,} of "
+            f"{room.quota:,} are reserved. Give something back: nf stage list"
+        )
+    if room.free is not None and room.coming + fresh > room.free:
+        raise NightferryError(
+            f"{fresh:,} bytes more do not fit on {room.name}: {room.free:,} are free, of which "
+            f"{room.coming:,} are reserved"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

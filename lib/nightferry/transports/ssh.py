@@ -1,0 +1,196 @@
+"""A directory of another host, reached over ssh: what is asked there, and what its errors mean.
+
+The far end needs a shell, coreutils and rsync. Its host key must be known and ours must open the
+account without a question: nobody is there to answer.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from nightferry.errors import GiveUp, NightferryError, Retry, Unavailable
+from nightferry.marker import MARKER_FILE
+
+PATIENCE = 60  # seconds without a sign of life from the far end
+# Those that processors do by themselves first: a fast link is not to wait for its encryption.
+_CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr"
+_EVERY = 0.05  # seconds between two looks at what is said
+_NO_MARKER, _NO_DIRECTORY = 64, 65
+
+# What happened, as ssh, rsync and the far shell say it; and what it means.
+_KEY = re.compile(
+    r"Host key verification failed|IDENTIFICATION HAS CHANGED|No .* host key is known"
+)
+_REFUSED = re.compile(r"Permission denied \((publickey|password|keyboard)|Too many authentication")
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_READ_ONLY = re.compile(r"Read-only file system|Stale file handle|Transport endpoint")
+_NO_RSYNC = re.compile(r"rsync: (command )?not found|remote command not found")
+_NO_RIGHT = re.compile(r"Permission denied|Operation not permitted")
+
+
+@dataclass(frozen=True)
+class Far:
+    """``account`` is user@host or host; ``path`` the location's root there."""
+
+    route: str
+    location: str
+    account: str
+    path: str
+    marker: str | None = None
+    port: int = 22
+    key: Path | None = None  # absent: those that ssh finds by itself
+    known_hosts: Path | None = None  # absent: the user's and the system's
+
+    @cached_property
+    def shell(self) -> list[str]:
+        """ssh with its options. Commands share one connection, but only with the same keys: who
+        was known by one known_hosts is not known by another."""
+        keys = sha256(f"{self.key} {self.known_hosts} ".encode() + self._known()).hexdigest()[:8]
+        return [
+            "ssh", "-F", "/dev/null", "-p", str(self.port), *self._keys(),
+            "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=15",
+            "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3", "-o", "LogLevel=ERROR",
+            "-o", f"Ciphers={_CIPHERS}", "-o", "ControlMaster=auto", "-o", "ControlPersist=20",
+            "-o", f"ControlPath={_sockets()}/{keys}%C",
+        ]  # fmt: skip
+
+    def _keys(self) -> list[str]:
+        options: list[str] = []
+        if self.key is not None:
+            options += ["-o", "IdentitiesOnly=yes", "-i", str(self.key)]
+        if self.known_hosts is not None:
+            options += ["-o", f"UserKnownHostsFile={self.known_hosts}"]
+            options += ["-o", "GlobalKnownHostsFile=/dev/null"]
+        return options
+
+    def _known(self) -> bytes:
+        """What is known now: ssh says itself that a file can't be read."""
+        try:
+            return self.known_hosts.read_bytes() if self.known_hosts is not None else b""
+        except OSError:
+            return b""
+
+    def ask(self, script: str, *values: str, waiting: Callable[[], None] = lambda: None) -> str:
+        """Runs a shell script in the location's root, once its marker was seen; what it printed.
+
+        Raises:
+            Unavailable, Retry, GiveUp: as its errors mean.
+        """
+        guarded = (
+            f"cd -P -- {shlex.quote(self.path)} || exit {_NO_DIRECTORY}\n"
+            f"grep -qF -- {shlex.quote(self.marker or self.location)} {MARKER_FILE} "
+            f"|| exit {_NO_MARKER}\n" + script
+        )
+        command = shlex.join(["sh", "-c", guarded, "nightferry", *values])
+        ended = run([*self.shell, self.account, command], waiting)
+        if ended.code:
+            raise self.trouble(ended)
+        return ended.said
+
+    def trouble(self, ended: "Ended") -> NightferryError:
+        """What the end of ssh, or of rsync, means to us."""
+        told = " ".join(ended.trouble.split())[-400:]
+        said = (
+            f"route {self.route}: {self.account}:{self.path}: {told or f'ended with {ended.code}'}"
+        )
+        if ended.code == _NO_MARKER:
+            return self._away(
+                f"route {self.route}: {self.account}:{self.path} has no marker of {self.location}. "
+                "Mount its disk there, or correct the path in observatory.yaml."
+            )
+        if ended.code == _NO_DIRECTORY:
+            return self._away(f"{said} There is no such directory: mount it.")
+        if _KEY.search(ended.trouble):
+            return self._away(
+                f"{said} The far host's key is not the one in {self.known_hosts or 'known_hosts'}. "
+                "Nothing was sent. Find out why before you take the new key."
+            )
+        if _REFUSED.search(ended.trouble):
+            return self._away(f"{said} Give our key {self.key or ''} the account there.")
+        if _FULL.search(ended.trouble):
+            return Retry(f"{said} {self.location} is full, or over its quota: make room there.")
+        if _READ_ONLY.search(ended.trouble):
+            return self._away(f"{said} See that its disk is mounted for writing.")
+        if ended.code == 127 or _NO_RSYNC.search(ended.trouble):
+            return GiveUp("no rsync at the far end", f"{said} Install rsync there.")
+        if ended.code in (255, 10, 12, 30, 35):
+            return self._away(f"{said} The far host does not answer.")
+        if _NO_RIGHT.search(ended.trouble):
+            return Retry(f"{said} Give the account the right to write there.")
+        return Retry(f"{said} Look at the far host.")
+
+    def _away(self, said: str) -> Unavailable:
+        return Unavailable(self.route, said)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended: its exit code, what it printed, and what it said on stderr."""
+
+    code: int
+    said: str
+    trouble: str
+
+
+def run(
+    command: Sequence[str],
+    waiting: Callable[[], None],
+    heard: Callable[[str], None] = lambda _: None,
+    until: float | None = None,
+) -> Ended:
+    """Runs a program to its end. ``waiting`` is called all the while and ends it by raising;
+    ``heard`` gets what it prints, as it comes. At ``until`` (monotonic) it is ended in good order.
+    """
+    with (
+        tempfile.TemporaryFile() as trouble,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=trouble,
+            env=os.environ | {"LC_ALL": "C"},
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        said: list[str] = []
+        try:
+            while True:
+                ended = process.poll() is not None
+                if text := (process.stdout.read() or b"").decode("utf-8", "replace"):
+                    said.append(text)
+                    heard(text)
+                if ended:
+                    break
+                waiting()
+                if until is not None and time.monotonic() > until:
+                    process.terminate()
+                _wait_a_little(process)
+        except BaseException:
+            process.terminate()
+            raise
+        trouble.seek(0)
+        return Ended(process.returncode, "".join(said), trouble.read().decode("utf-8", "replace"))
+
+
+def _wait_a_little(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(_EVERY)
+    except subprocess.TimeoutExpired:
+        pass
+
+
+_folder: "tempfile.TemporaryDirectory[str] | None" = None
+
+
+def _sockets() -> str:
+    """Where this process's connections have their sockets; short, for their paths are limited."""
+    global _folder
+    if _folder is None:
+        _folder = tempfile.TemporaryDirectory(prefix="nf-ssh-", ignore_cleanup_errors=True)
+    return _folder.name

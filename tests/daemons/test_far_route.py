@@ -1,0 +1,60 @@
+"""A route by rsync to a host that shares no disk with ours: packages cross, and cuts cost little."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.daemons.ground import Ground, ground
+from tests.sshd import Sshd, sshd
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def far_host() -> Iterator[Sshd]:
+    with sshd() as started:
+        yield started
+
+
+@pytest.fixture
+def apart(far_host: Sshd, database: str, tmp_path: Path) -> Iterator[Ground]:
+    """The dome has not mounted the centre's buffer."""
+    route = {
+        "from": "dome-buffer",
+        "to": "center-buffer",
+        "transport": "rsync",
+        "settings": far_host.settings(tmp_path / "center/buffer", streams=2),
+    }
+    made = ground(tmp_path, database, extra={"routes": {"dome-to-center": route}})
+    host = yaml.safe_load(made.sites.config("dome").read_text())
+    del host["locations"]["center-buffer"]
+    made.sites.config("dome").write_text(yaml.safe_dump(host))
+    yield made
+    made.db.close()
+
+
+def test_a_night_crosses_to_a_host_that_shares_no_disk(apart: Ground) -> None:
+    apart.frames(6)
+    apart.travel()
+    assert apart.answer() == "YES"
+    assert set(apart.copies("center-buffer")) == {"present"}
+
+
+def test_a_wrong_host_key_is_the_routes_trouble_and_heals(apart: Ground, far_host: Sshd) -> None:
+    known = far_host.known_hosts.read_text()
+    apart.frames(2)
+    for daemon in ("ingest", "package", "verify"):
+        apart.once("dome", daemon)
+    far_host.known_hosts.write_text("")
+    try:
+        apart.once("dome", "transfer")
+    finally:
+        far_host.known_hosts.write_text(known)
+    assert apart.copies("center-buffer") == []
+    assert apart.ask("SELECT FROM blocked") == []
+    assert "far host's key" in apart.one("SELECT reason FROM breaker WHERE name = 'dome-to-center'")
+    apart.ask("UPDATE job SET due = now() WHERE state = 'waiting'")
+    apart.travel()
+    assert apart.answer() == "YES"
