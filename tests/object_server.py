@@ -93,7 +93,8 @@ def seaweed() -> Iterator[Server]:
             weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}/data", "-s3",
             f"-s3.port={s3}", f"-s3.config={folder}/ids.json", "-volume.max=100",
             "-master.volumeSizeLimitMB=64", f"-master.port={master}", f"-volume.port={volume}",
-            f"-filer.port={filer}",
+            f"-filer.port={filer}", "-master.telemetry=false",
+            "-s3.port.iceberg=0", "-s3.port.lance=0",  # not needed; theirs can't be had twice
         ]  # fmt: skip
         with _running(command, folder, s3) as server:
             yield server
