@@ -45,9 +45,11 @@ RETURNING subject;
 -- The commit of a claim does not wait for the disk. A claim that a crash of the server forgets is a job
 -- that is ready again, and its worker finds no row at its fence. Whatever waits for the disk later writes
 -- this first: the fence before a publish or an unlink, and the finish. So nothing is done to a file's name
--- under a claim that could be forgotten.
+-- under a claim that could be forgotten. The breakers are looked at once more: who claims remembers its
+-- lanes for a second.
 WITH head AS MATERIALIZED (
   SELECT id, due AS was_due FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND needs = %(needs)s
+    AND NOT EXISTS (SELECT FROM breaker b WHERE b.name IN (%(needs)s, %(place)s) AND b.state <> 'closed')
   ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED),
 lightly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE job j SET state = 'running', claim = gen_random_uuid(), claimed_by = %(me)s, attempts = attempts + 1,
@@ -59,6 +61,7 @@ RETURNING j.id, j.kind, j.subject, j.place, j.needs, j.priority, j.attempts, j.m
 -- The same from a floor: what was just claimed below it may still stand in an old snapshot's way.
 WITH head AS MATERIALIZED (
   SELECT id, due AS was_due FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND needs = %(needs)s
+    AND NOT EXISTS (SELECT FROM breaker b WHERE b.name IN (%(needs)s, %(place)s) AND b.state <> 'closed')
     AND (priority, due, id) >= (%(floor_priority)s::smallint, %(floor_due)s::timestamptz, %(floor_id)s::bigint)
   ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED),
 lightly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))

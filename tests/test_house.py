@@ -1,4 +1,7 @@
-"""The house's own rules, held against its whole tree: names, arrows, and who may delete."""
+"""The house's own rules, held against its whole tree: names, arrows, and who may delete.
+
+Over 300 lines: the rules of one house, read in one place.
+"""
 
 import ast
 import os

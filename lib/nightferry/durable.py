@@ -11,8 +11,6 @@ Each can be cut short at any system call and be done again: what was done counts
 made durable again. Everything goes through the directory descriptor on which the marker was read
 (``place.py``): a vanished mount can't be written under.
 
-Longer than other files, so that whoever asks what can lose a file reads one file.
-
 Over 300 lines, on purpose: who looks for what deletes has one file to read.
 """
 

@@ -87,9 +87,9 @@ def test_a_place_that_never_answers_does_not_hold_up_the_others(tmp_path: Path) 
     os.mkfifo(tmp_path / "dead" / ".nightferry-location")  # whoever opens it plainly, waits
     found = look(
         [
-            Place("there", tmp_path / "there", "posix", marker),
-            Place("gone", tmp_path / "gone", "posix", marker),
-            Place("dead", tmp_path / "dead", "posix", marker),
+            Place("there", tmp_path / "there", "posix", "BUFFER", marker),
+            Place("gone", tmp_path / "gone", "posix", "BUFFER", marker),
+            Place("dead", tmp_path / "dead", "posix", "BUFFER", marker),
         ],
         seconds=1.0,
     )

@@ -131,6 +131,19 @@ def test_an_urgent_lane_overtakes_a_long_one_within_a_second_or_two(queue: Queue
     )
 
 
+def test_nothing_is_claimed_past_a_breaker_that_opened_in_a_lane_that_is_remembered(
+    queue: Queue,
+) -> None:
+    claimer = Claimer("archive", "me", SOON)
+    queue.enqueue("1@a", "2@a")
+    lane = queue.db.singly(lambda tx: claimer.lanes(tx, ["a"]))[0]
+    for subject in ("1@a", "2@a", "3@a"):
+        queue.db.run(partial(jobs.breaker_fails, name="a", subject=subject, reason="away"))
+    assert queue.db.singly(lambda tx: claimer.lanes(tx, ["a"])) == [lane]
+    assert queue.db.singly(lambda tx: claimer.claim(tx, *lane)) == []
+    assert queue.db.singly(lambda tx: claimer.claim(tx, *lane)) == []
+
+
 def test_a_claim_is_committed_by_itself_though_what_follows_it_fails(queue: Queue) -> None:
     queue.enqueue("1@a")
 
