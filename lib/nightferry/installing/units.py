@@ -17,7 +17,7 @@ _SHIPPED_PREFIX = "/opt/nightferry/"
 _READ_ONLY = {"ingest", "metrics"}  # they write to no location
 _SERVANTS = {"postgres", "migrate", "backup"}  # enabled by other words than runs:
 _OPEN = """\
-# The database is on another host.
+# The database is on another host, or an archive is a bucket.
 PrivateNetwork=no
 RestrictAddressFamilies=AF_INET AF_INET6
 IPAddressDeny=
@@ -112,8 +112,8 @@ def of_daemon(name: str, host: HostConfig, followed: list[str]) -> str:
         text += "".join(f"ReadWritePaths={_quoted(p)}\n" for p in host.locations.values())
     if name == "metrics" and (textfile := host.metrics.get("textfile")):
         text += f"ReadWritePaths={_quoted(Path(str(textfile)).parent)}\n"
-    if is_elsewhere(host):
-        text += _OPEN
+    if is_elsewhere(host) or any(path.is_file() for path in host.locations.values()):
+        text += _OPEN  # a location that is a file is a bucket: it holds the keys
     return text + (_state(host) if host.database == "embedded" else "")
 
 
