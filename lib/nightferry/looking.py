@@ -9,7 +9,7 @@ import pickle
 import select
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from nightferry.child import Place
@@ -27,16 +27,35 @@ class Look:
     space: Mapping[str, int] = field(default_factory=dict)
 
 
-def look(places: Iterable[Place], seconds: float = MOMENT) -> dict[str, Look]:
-    """What each place answers within ``seconds``."""
-    asked = {place.name: _ask(place) for place in places}
+_hanging: dict[str, int] = {}  # the process that still waits for a place
+
+
+def look(places: Collection[Place], seconds: float = MOMENT) -> dict[str, Look]:
+    """What each place answers within ``seconds``. Who is still waiting for one is not joined by
+    another: that would wait as well."""
+    asked = {place.name: _ask(place) for place in places if _has_ended(_hanging.get(place.name))}
     by = time.monotonic() + seconds
-    found = {name: _answer(name, reader, by, seconds) for name, (_, reader) in asked.items()}
-    for process, reader in asked.values():
+    found = {
+        place.name: _answer(place.name, asked[place.name][1], by, seconds)
+        if place.name in asked
+        else _silent(place.name, seconds)
+        for place in places
+    }
+    for name, (process, reader) in asked.items():
         os.close(reader)
         os.kill(process, signal.SIGKILL)  # nothing to one that has ended
-        os.waitpid(process, os.WNOHANG)  # one that hangs in the kernel is not waited for
+        _hanging[name] = process
+        if found[name].answered:  # it ends; one that hangs in the kernel is not waited for
+            os.waitpid(_hanging.pop(name), 0)
     return found
+
+
+def _has_ended(process: int | None) -> bool:
+    return process is None or os.waitpid(process, os.WNOHANG)[0] == process
+
+
+def _silent(name: str, seconds: float) -> Look:
+    return Look(f"{name} did not answer within {seconds:.0f} s", answered=False)
 
 
 def _ask(place: Place) -> tuple[int, int]:
@@ -72,7 +91,7 @@ def _answer(name: str, reader: int, by: float, seconds: float) -> Look:
     while True:
         ready, _, _ = select.select([reader], [], [], max(0.0, by - time.monotonic()))
         if not ready:
-            return Look(f"{name} did not answer within {seconds:.0f} s", answered=False)
+            return _silent(name, seconds)
         part = os.read(reader, 65536)
         if not part:
             break

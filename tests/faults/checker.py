@@ -123,6 +123,10 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
         copies = connection.execute(
             "SELECT location, path, sha256, size, state::text FROM physical_copy"
         )
+        told = connection.execute(
+            "SELECT location, detail ->> 'path' FROM event WHERE what = 'sidecar corrupt'"
+        )
+        bad_sidecars = set(told.fetchall())
         for place, path, digest, size, state in copies.fetchall():
             there = folder / ROOTS[place] / path
             if state == "present":
@@ -136,8 +140,12 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
         for path in _files(folder / root):
             if TEMPORARY.fullmatch(path.name):
                 wrong.append(f"left: {place}: a temporary file: {path.name}")
-        trash = folder / root / ".nightferry"
-        wrong += [f"left: {place}: in the trash: {p}" for p in trash.rglob("*") if p.is_file()]
+        for path in (folder / root / ".nightferry").rglob("*"):
+            # kept by its token, for a person: .nightferry/set-aside/TOKEN/PATH
+            kept = path.relative_to(folder / root).parts
+            told_of = kept[1] == "set-aside" and (place, "/".join(kept[3:])) in bad_sidecars
+            if path.is_file() and not told_of:
+                wrong.append(f"left: {place}: in the trash: {path}")
     return wrong
 
 

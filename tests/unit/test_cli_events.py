@@ -93,12 +93,19 @@ def test_a_command_that_fails_gets_its_event_again(ledger: Ledger, nf: Nf, tmp_p
     assert got.read_text().split() == ["one", "two"]
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in its background does not heed Ctrl-C, and the tests may be that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_following_tells_what_comes(ledger: Ledger, nf: Nf, tmp_path: Path) -> None:
     happen(ledger, "before")
     got = tmp_path / "got"
     hook = f"sh -c {shlex.quote(f'cat >>{got}')}"
     command = [sys.executable, "-m", "nightferry.cli", "--config", str(nf.config), "events"]
-    following = subprocess.Popen([*command, "-n", "1", "-f", "--run", hook], env=environment())
+    following = subprocess.Popen(
+        [*command, "-n", "1", "-f", "--run", hook], env=environment(), preexec_fn=heed_interrupts
+    )
     try:
         wait_until(lambda: got.exists() and whats(got.read_text()) == ["before"], 30, "the first")
         happen(ledger, "after")
