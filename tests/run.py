@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
-WORKERS = "2"
+WORKERS = "3"  # much of a test is waiting
 SUITE = ("tests",)
 ON_EVERY_PYTHON = ("tests/unit", "tests/daemons", "-m", "not slow and not whole")
 
