@@ -51,20 +51,24 @@ class Machine:
         self._seen = (Path(sys.base_prefix), libraries, share)
         self._disk = subprocess.Popen(
             [*_WITH_US, "unshare", "--mount", "--propagation", "private", "sh", "-c",
-             f"mount -t tmpfs -o mode=755 disk {folder} && echo made && exec cat"],
+             f"mount -t tmpfs -o mode=755 disk {folder} && mkdir {folder}/cgroup"
+             f" && mount -t cgroup2 none {folder}/cgroup && echo made && exec cat"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         assert self._disk.stdout is not None
         assert self._disk.stdout.readline() == b"made\n"
+        # The root of all its control groups: two machines side by side see nothing of each other.
+        self._groups = folder / "cgroup" / f"nightferry-test-{self._disk.pid}"
         self._boot: subprocess.Popen[bytes] | None = None
         self.pid = 0
 
     def boot(self) -> None:
         """Returns when systemd answers."""
         self._boot = subprocess.Popen(
-            [*_WITH_US, "nsenter", "-t", str(self._disk.pid), "-m", "unshare", "--pid", "--mount", "--fork",
-             "--uts", "--ipc", "--cgroup", "--kill-child", HERE / "boot.sh", self.folder,
-             *self._seen],
+            [*_WITH_US, *self._beside_disk, "sh", "-ec",
+             'mkdir -p "$0"; echo $$ >"$0/cgroup.procs"; exec "$@"', self._groups,
+             "unshare", "--pid", "--mount", "--fork", "--uts", "--ipc", "--cgroup", "--kill-child",
+             HERE / "boot.sh", self.folder, *self._seen],
             cwd="/", stdin=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until(self._answers, 30, "systemd")
@@ -88,8 +92,17 @@ class Machine:
 
     def close(self) -> None:
         self.halt()
+        wait_until(self._no_groups, 10, "the end of everything inside")
         self._disk.kill()
         self._disk.wait()
+
+    def _no_groups(self) -> bool:
+        remove = [*self._beside_disk, "find", self._groups, "-depth", "-type", "d", "-delete"]
+        return subprocess.run(remove, capture_output=True, check=False).returncode == 0
+
+    @property
+    def _beside_disk(self) -> tuple[str, ...]:
+        return ("nsenter", "-t", str(self._disk.pid), "-m")
 
     # --- inside
 
