@@ -139,7 +139,7 @@ def run(
     try:
         exposures = tables.read(content, source.name, reading)
     except NotCalibrated as why:
-        return [Result(_columns_of_failure(source, sha256, why))]
+        return [Result(columns_of_failure(source, sha256, why))]
     once = _shared(available, [e for e in exposures if isinstance(e, Exposure)])
     targets = ask("calibrate.targets")
     results = []
@@ -147,14 +147,14 @@ def run(
         progress(done, len(exposures))
         if isinstance(exposure, NotCalibrated):
             part = str(done) if len(exposures) > 1 else ""
-            results.append(Result(_columns_of_failure(source, sha256, exposure, part)))
+            results.append(Result(columns_of_failure(source, sha256, exposure, part)))
             continue
         calibration = calibrate(exposure, once, request)
         results.append(
             Result(
-                _columns(source, sha256, calibration),
+                columns_of(source, sha256, calibration),
                 product.to_fits(calibration),
-                tuple(_data(calibration, targets)),
+                tuple(data_of(calibration, targets)),
             )
         )
     return results
@@ -174,7 +174,7 @@ def _shared(
     return {name: _Once(catalog, whole) for name, catalog in available.items()}
 
 
-def _columns_of_failure(
+def columns_of_failure(
     source: Source, sha256: str, why: NotCalibrated, part: str = ""
 ) -> dict[str, Any]:
     empty = dict.fromkeys(
@@ -198,7 +198,7 @@ def _of_source(source: Source, sha256: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _columns(source: Source, sha256: str, done: Calibration) -> dict[str, Any]:
+def columns_of(source: Source, sha256: str, done: Calibration) -> dict[str, Any]:
     e, fit, relation = done.exposure, done.fit, done.transformation
     detail: dict[str, Any] = {"not used": done.rejected(), "match radius": done.radius}
     if done.candidates:
@@ -222,7 +222,7 @@ def _columns(source: Source, sha256: str, done: Calibration) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _data(done: Calibration, targets: Sequence[Any]) -> list[Datum]:
+def data_of(done: Calibration, targets: Sequence[Any]) -> list[Datum]:
     """The magnitudes of registered targets: a star of that name, else the nearest within reach."""
     if not done.is_good:
         return []

@@ -1,7 +1,7 @@
 """Where on the sky a frame's stars are: the header's WCS checked and mended, or found anew.
 
-The header's WCS (TAN, SIP, TPV) is held against the catalogue. Where the stars agree but for an
-offset it is mended: by a shift where few stars are known, by a linear fit where many are. Where they
+A WCS of a header (TAN, SIP, TPV) is held against the catalogue. Where stars agree but for an
+offset it is mended: by a shift where few stars are known, by a linear fit where many are. If they
 do not, or there is no WCS, patterns of four stars are looked for about the rough position. A frame
 that turns out mirrored or of another pixel scale than its header says is named so, and refused.
 """
@@ -22,14 +22,13 @@ from nightferry.catalogs.base import Stars as CatalogStars
 from nightferry.catalogs.sky import separation
 from nightferry.imaging import quads
 from nightferry.photometry import standards
-from nightferry.photometry.matching import match, plane
+from nightferry.photometry.matching import POOR, match, plane
 from nightferry.photometry.measured import NotCalibrated
 
 Array = NDArray[np.float64]
 LookUp = Callable[[Field], tuple[CatalogStars, Definition] | None]  # None: no tile there
 
 SEARCH = 60.0  # arcsec by which a header's WCS may be off
-POOR = 3.0  # arcsec: a catalogue of such positions gives a shift at most
 TOLERANCE = 12.0  # arcsec, of such a catalogue's stars
 _LINEAR = 12  # stars for a linear fit
 _BRIGHTEST = 400  # stars that are compared
@@ -60,9 +59,10 @@ class Placed:
     def told(self) -> dict[str, Any]:
         """For the record."""
         return {
-            "how": self.how, "stars": self.stars, "catalog": self.catalog, "scale": round(self.scale, 5),
-            "offset": [round(o, 2) for o in self.offset], "rotation": round(self.rotation, 3),
-            "rms": None if self.rms is None else round(self.rms, 3), "mirrored": self.mirrored,
+            "how": self.how, "stars": self.stars, "catalog": self.catalog,
+            "offset": [round(o, 2) for o in self.offset], "scale": round(self.scale, 5),
+            "rotation": round(self.rotation, 3), "mirrored": self.mirrored,
+            "rms": None if self.rms is None else round(self.rms, 3),
         }  # fmt: skip
 
 

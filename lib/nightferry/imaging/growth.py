@@ -135,7 +135,7 @@ def _climb(at: Array, rings: Array, noise: Array, radii: Array, area: Array, tot
     chi2 = (residual**2).sum(axis=1) / max(k - 2, 1)
     excess = max(float(np.median(chi2)), 1.0)
     covariance = np.linalg.pinv(normal + 1e-12 * np.eye(2)) * excess
-    return _Fit(at, total, sky, weights, chi2, covariance)
+    return _Fit(at, total, sky, weights, chi2, np.asarray(covariance, np.float64))
 
 
 def _cost(

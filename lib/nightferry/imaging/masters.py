@@ -24,6 +24,7 @@ _CLIP = 5.0  # sigma
 _MANY = 8  # frames tell the spread of a single pixel
 _WEAKEST, _STRONGEST = 0.2, 5.0  # of the middle of a flat: what is beyond is no detector
 _OFF = 20.0  # times the noise of a frame by which a pixel of a bias is off: it is broken
+_BROKEN_COLUMN = 0.5  # of its pixels are bad
 _FAINTEST_FLAT = 300.0  # ADU
 _BRIGHTEST_FLAT = 0.92  # of saturation
 _SAMPLE = 200_000  # pixels for a median
@@ -97,6 +98,10 @@ def combine(
         usual = np.nanmedian(_thin(sigma)) * np.sqrt(len(used))
         mask[off > _OFF * np.maximum(usual, np.float32(0.5))] |= BAD
     mask[~np.isfinite(out)] |= BAD
+    # A column that is broken spills into those beside it.
+    broken = np.flatnonzero((mask & BAD).astype(bool).mean(axis=0) > _BROKEN_COLUMN)
+    for beside in (broken - 1, broken + 1):
+        mask[:, beside[(beside >= 0) & (beside < mask.shape[1])]] |= BAD
     out[mask > 0] = 1.0 if kind == FLAT else 0.0
     sigma[mask > 0] = 0.0
     return Master(kind, out, sigma, mask, tuple(r.file.name for r in used), tuple(left_out))

@@ -1,5 +1,5 @@
-"""Which stars are which, from their patterns alone: four stars make a shape that is the same wherever
-it lies, however large and however turned.
+"""Which stars are which, from their patterns alone: four stars make a shape that is the same
+wherever it lies, however large and however turned.
 
 A quad is a bright star with three near by. The two of them that are farthest apart, A and B, are
 the corners (0, 0) and (1, 1) of a square; where the other two lie in it is the code (the idea is
@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from nightferry.photometry.matching import pairs_within
+from nightferry.photometry.neighbours import pairs_within
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

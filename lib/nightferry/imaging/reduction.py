@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nightferry.imaging.frame import Frame, blocks
+from nightferry.imaging.files import Pixels
+from nightferry.imaging.frame import BAD, SATURATED, Frame, blocks
 from nightferry.imaging.masters import Master
 
 
@@ -37,14 +38,16 @@ def reduce(
         progress()
         pixels, variance = frame.pixels[a:b], frame.variance[a:b]
         mask = frame.mask[a:b]
-        extra = np.float32(0)
+        extra: Pixels = np.zeros((1, 1), np.float32)
         if masters.bias is not None:
             pixels -= masters.bias.pixels[a:b]
-            extra = extra + masters.bias.sigma[a:b] ** 2
+            extra = np.asarray(extra + masters.bias.sigma[a:b] ** 2, np.float32)
             mask |= masters.bias.mask[a:b]
         if masters.dark is not None:
             pixels -= masters.dark.pixels[a:b] * np.float32(seconds)
-            extra = extra + (masters.dark.sigma[a:b] * np.float32(seconds)) ** 2
+            extra = np.asarray(
+                extra + (masters.dark.sigma[a:b] * np.float32(seconds)) ** 2, np.float32
+            )
             mask |= masters.dark.mask[a:b]
         np.maximum(pixels, 0, out=variance)
         variance /= gain
@@ -55,5 +58,7 @@ def reduce(
             variance /= flat * flat
             variance += (pixels * masters.flat.sigma[a:b] / flat) ** 2
             mask |= masters.flat.mask[a:b]
+    # What is broken always is not a star that is too bright.
+    frame.mask[(frame.mask & BAD) > 0] &= np.uint8(255 - SATURATED)
     frame.notes = (*frame.notes, *masters.notes)
     return frame

@@ -4,7 +4,8 @@ Sky and sources by SEP (Barbary 2016; Bertin & Arnouts 1996). Light is summed in
 and brought to the total by the curve of growth of the frame's own stars.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import sep
@@ -14,8 +15,8 @@ from nightferry.imaging import growth
 from nightferry.imaging.files import Pixels
 from nightferry.imaging.frame import BAD, COSMIC, SATURATED, Frame
 from nightferry.imaging.growth import Growth
-from nightferry.photometry.matching import pairs_within
 from nightferry.photometry.measured import NotCalibrated
+from nightferry.photometry.neighbours import pairs_within
 
 Array = NDArray[np.float64]
 Names = NDArray[np.object_]
@@ -53,6 +54,9 @@ class Stars:
     def __len__(self) -> int:
         return len(self.x)
 
+    def pick(self, which: NDArray[Any]) -> "Stars":
+        return Stars(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -80,12 +84,11 @@ def find(frame: Frame) -> Seen:
     if not noise > 0:
         raise NotCalibrated("no noise", "its pixels are all alike: nothing was exposed or read out")
     clean = pixels - sky.back()
+    clean[bad] = 0.0
     found = _extract(clean, noise, bad)
     notes: list[str] = []
     if not len(found):
-        nothing = np.zeros(0)
-        empty = Stars(*[nothing] * 8, np.zeros(0, object))
-        return Seen(empty, None, np.nan, level, noise, ())
+        return Seen(_no_stars(), None, np.nan, level, noise, ())
     x, y = found["x"].astype(float), found["y"].astype(float)
     size = _usual_size(clean, found, frame.mask, noise)
     x, y = _placed(clean, x, y, size, bad)
@@ -110,9 +113,14 @@ def find(frame: Frame) -> Seen:
         x, y, flux, error, found["peak"].astype(float), half * (fwhm / typical), ellipticity,
         np.degrees(found["theta"].astype(float)), doubt,
     )  # fmt: skip
-    picked = Stars(*[np.asarray(getattr(stars, n))[order] for n in Stars.__dataclass_fields__])
+    picked = stars.pick(order)
     _check_trails(picked)
     return Seen(picked, curve, fwhm, level, noise, tuple(notes))
+
+
+def _no_stars() -> Stars:
+    x, y, flux, error, peak, fwhm, ellipticity, angle = np.zeros((8, 0))
+    return Stars(x, y, flux, error, peak, fwhm, ellipticity, angle, np.zeros(0, object))
 
 
 def _extract(clean: Pixels, noise: float, bad: NDArray[np.bool_]) -> NDArray[np.void]:
@@ -168,7 +176,8 @@ def _variance(frame: Frame, noise: float) -> Pixels:
     """The frame's, with the part of the sky as it was measured."""
     thin = frame.variance[::8, ::8]
     expected = float(np.median(thin))
-    return np.maximum(frame.variance + np.float32(noise**2 - expected), np.float32(0.25 * noise**2))
+    shifted = frame.variance + np.float32(noise**2 - expected)
+    return np.asarray(np.maximum(shifted, np.float32(0.25 * noise**2)))
 
 
 def _doubts(frame: Frame, found: NDArray[np.void], x: Array, y: Array, size: float) -> Names:
@@ -259,7 +268,7 @@ def _half_light(radii: Array, sums: Array) -> Array:
     inner = np.where(above > 0, radii[np.maximum(above - 1, 0)], 0.0)
     # Light grows about as the area: between two radii it is their squares that are even.
     step = (half[:, 0] - before) / np.maximum(sums[rows, above] - before, 1e-30)
-    return np.sqrt(inner**2 + np.clip(step, 0, 1) * (radii[above] ** 2 - inner**2))
+    return np.asarray(np.sqrt(inner**2 + np.clip(step, 0, 1) * (radii[above] ** 2 - inner**2)))
 
 
 def _typical(half: Array, doubt: Names, ratio: Array) -> float:

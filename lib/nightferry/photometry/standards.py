@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nightferry.photometry.matching import pairs_within
+from nightferry.photometry.neighbours import pairs_within
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

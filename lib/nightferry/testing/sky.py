@@ -41,9 +41,8 @@ class Moffat:
         c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
         u, v = c * dx + s * dy, (-s * dx + c * dy) / self.ratio
         a2 = self._alpha**2
-        return (
-            (self.beta - 1) / (np.pi * a2 * self.ratio) * (1 + (u * u + v * v) / a2) ** -self.beta
-        )
+        peak = (self.beta - 1) / (np.pi * a2 * self.ratio)
+        return np.asarray(peak * (1 + (u * u + v * v) / a2) ** -self.beta)
 
 
 @dataclass(frozen=True)
