@@ -19,12 +19,14 @@ from nightferry.catalogs.tap import Tap
 from nightferry.db import Tx, json
 from nightferry.instruments.photometry import Photometry
 from nightferry.night import night_of
-from nightferry.photometry import product, tables
+from nightferry.photometry import few, product, tables
 from nightferry.photometry.calibration import calibrate, field_of
 from nightferry.photometry.measured import Exposure, NotCalibrated, Reading
 from nightferry.photometry.result import Calibration, Request
 from nightferry.photometry.times import bjd_tdb, mjd_utc
 from nightferry.photometry.zeropoint import ColourTerm
+
+_MOST_REJECTED = 20  # stars that are named
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def columns_of(source: Source, sha256: str, done: Calibration) -> dict[str, Any]
     if done.candidates:
         detail["bands"] = done.candidates
     if fit is not None:
+        detail["rejected"] = _rejected(done)
         detail["at colour 0"] = [fit.at_colour_0, fit.at_colour_0_error]
         detail["field"] = {"order": fit.order, "coefficients": fit.field.tolist()}
     return {
@@ -220,6 +223,28 @@ def columns_of(source: Source, sha256: str, done: Calibration) -> dict[str, Any]
         "measured": len(e), "matched": done.matched, "used": fit.used if fit else 0,
         "limiting": done.limiting, "flags": list(done.flags), "detail": detail,
     }  # fmt: skip
+
+
+def _rejected(done: Calibration) -> list[dict[str, Any]]:
+    """The stars that do not belong, farthest first: their names where the catalogue has any."""
+    e, fit = done.exposure, done.fit
+    assert fit is not None
+    which = np.flatnonzero(done.status == "outlier")
+    z = done.residual / np.sqrt(
+        e.error**2 + done.catalog_error**2 + max(fit.scatter, few.USUAL) ** 2
+    )
+    names = (
+        dict(zip(done.catalog_stars.id, done.catalog_stars.names, strict=False))
+        if (done.catalog_stars is not None and done.catalog_stars.names)
+        else {}
+    )
+    return [
+        {
+            "star": str(names.get(done.catalog_id[k], f"{e.ra[k]:.5f} {e.dec[k]:+.5f}")),
+            "residual": round(float(done.residual[k]), 4), "z": round(float(z[k]), 1),
+        }
+        for k in which[np.argsort(-np.abs(z[which]))][:_MOST_REJECTED]
+    ]  # fmt: skip
 
 
 def data_of(done: Calibration, targets: Sequence[Any]) -> list[Datum]:

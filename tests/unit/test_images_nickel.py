@@ -29,8 +29,8 @@ def calibrated(nf: Nf, night_data: Path, frame: str, *words: str) -> Any:
 def test_x(nf, night_data, tmp_path):
     import json
 
-    for f in ("d1047", "d1083", "d1048", "d1059"):
+    for f in ("d1047", "d1083"):
         t = calibrated(nf, night_data, f + ".fits", "--min-stars", "2", "--out", "/tmp/w/u-img/out")
-        print(json.dumps(t, indent=1))
+        print(nf("cal","show",t["id"][-8:]).out, t["detail"]["wcs"], t["detail"]["rejected"])
     a = nf("cal", "show", t["id"][-8:])
     print(a.out, a.err)
