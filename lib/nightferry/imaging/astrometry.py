@@ -6,21 +6,18 @@ do not, or there is no WCS, patterns of four stars are looked for about the roug
 that turns out mirrored or of another pixel scale than its header says is named so, and refused.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
-from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import NDArray
 
 from nightferry.catalogs import Definition, Field
 from nightferry.catalogs.base import Stars as CatalogStars
 from nightferry.catalogs.sky import separation
 from nightferry.imaging import quads
+from nightferry.imaging.wcs import axes_of, header_wcs, of_matrix, scale_of, to_sky, unproject
 from nightferry.photometry import standards
 from nightferry.photometry.matching import POOR, match, plane
 from nightferry.photometry.measured import NotCalibrated
@@ -89,17 +86,17 @@ def place(sight: Sight, look_up: LookUp) -> Placed:
     wcs, why = header_wcs(sight.header)
     if wcs is None:
         return _solve_blind(sight, look_up, why)
-    ra, dec = _to_sky(wcs, sight.x, sight.y)
+    ra, dec = to_sky(wcs, sight.x, sight.y)
     corners = np.array([[0, 0, 1, 1], [0, 1, 0, 1]]) * np.array(
         [[sight.shape[1]], [sight.shape[0]]]
     )
-    middle = _to_sky(wcs, np.array([sight.shape[1] / 2]), np.array([sight.shape[0] / 2]))
-    edge = _to_sky(wcs, corners[0].astype(float), corners[1].astype(float))
+    middle = to_sky(wcs, np.array([sight.shape[1] / 2]), np.array([sight.shape[0] / 2]))
+    edge = to_sky(wcs, corners[0].astype(float), corners[1].astype(float))
     ra0, dec0 = float(middle[0][0]), float(middle[1][0])
     radius = float(np.nanmax(separation(*edge, ra0, dec0)))
     if not np.isfinite(ra0 + dec0 + radius) or radius > 15:
         raise NotCalibrated("wrong WCS", "the WCS of its header puts it nowhere on the sky")
-    axes = _axes(wcs, sight.shape, ra0, dec0)
+    axes = axes_of(wcs, sight.shape, ra0, dec0)
     header = Placed(ra, dec, "unchecked", 0, (0.0, 0.0), None, *axes)
     found = look_up(Field(ra0, dec0, radius + SEARCH / 3600))
     if found is None:
@@ -108,71 +105,6 @@ def place(sight: Sight, look_up: LookUp) -> Placed:
     if definition.positions > POOR or definition.sparse:
         return _shifted(sight, header, stars, definition, (ra0, dec0))
     return _mended(sight, header, stars, definition, (ra0, dec0))
-
-
-def header_wcs(header: Any) -> tuple[WCS | None, str]:
-    """The WCS of a header, or why there is none."""
-    if "CTYPE1" not in header:
-        return None, "its header has no WCS"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wcs = WCS(header, naxis=2)
-            if not wcs.has_celestial:
-                return None, "the WCS of its header is none of the sky"
-            scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600
-            if not 1e-3 < scale < 600:
-                return None, f"the WCS of its header has pixels of {scale:g} arcsec"
-            return wcs, ""
-    except Exception as error:  # noqa: BLE001 - wcslib has many ways to refuse a header
-        return None, f"the WCS of its header can't be used: {str(error).splitlines()[0]}"
-
-
-def _to_sky(wcs: WCS, x: Array, y: Array) -> tuple[Array, Array]:
-    """Degrees (ICRS) of pixels from 0."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ra, dec = wcs.all_pix2world(x, y, 0)
-        if wcs.wcs.lng == 1:
-            ra, dec = dec, ra
-        frame = wcs_to_celestial_frame(wcs)
-        if frame.name not in ("icrs", "fk5") or _equinox(frame) != 2000.0:
-            sky = SkyCoord(ra, dec, unit="deg", frame=frame).icrs
-            ra, dec = sky.ra.deg, sky.dec.deg
-    return np.mod(np.asarray(ra, float), 360.0), np.asarray(dec, float)
-
-
-def _equinox(frame: Any) -> float:
-    equinox = getattr(frame, "equinox", None)
-    return 2000.0 if equinox is None else round(float(equinox.jyear), 3)
-
-
-def _axes(wcs: WCS, shape: tuple[int, int], ra0: float, dec0: float) -> tuple[float, float, bool]:
-    """Scale, rotation and parity in the middle of the frame."""
-    x, y = shape[1] / 2, shape[0] / 2
-    ra, dec = _to_sky(wcs, np.array([x, x + 1, x]), np.array([y, y, y + 1]))
-    east, north = plane(ra, dec, ra0, dec0)
-    return _of_matrix(
-        np.array(
-            [[east[1] - east[0], east[2] - east[0]], [north[1] - north[0], north[2] - north[0]]]
-        )
-    )
-
-
-def _of_matrix(m: Array) -> tuple[float, float, bool]:
-    determinant = float(np.linalg.det(m))
-    rotation = float(np.degrees(np.arctan2(-m[0, 1], m[1, 1])))
-    return float(np.sqrt(abs(determinant))), rotation, determinant > 0
-
-
-def unproject(east: Array, north: Array, ra0: float, dec0: float) -> tuple[Array, Array]:
-    """Degrees of a place in the plane (arcsec about a centre, gnomonic)."""
-    u, v = np.radians(east / 3600), np.radians(north / 3600)
-    d0 = np.radians(dec0)
-    depth = np.cos(d0) - v * np.sin(d0)
-    ra = ra0 + np.degrees(np.arctan2(u, depth))
-    dec = np.degrees(np.arctan2(v * np.cos(d0) + np.sin(d0), np.hypot(u, depth)))
-    return np.mod(ra, 360.0), np.asarray(dec)
 
 
 def _bright(stars: CatalogStars, definition: Definition, most: int) -> CatalogStars:
@@ -280,7 +212,7 @@ def _refined(
     new_x, new_y = x + design @ move[0], y + design @ move[1]
     ra, dec = unproject(new_x, new_y, *at)
     jacobian = np.eye(2) + move[:, 1:]
-    scale, turn, _ = _of_matrix(jacobian)
+    scale, turn, _ = of_matrix(jacobian)
     return _with(
         base, ra=ra, dec=dec, how="linear" if linear else "shift", stars=int(good.sum()),
         offset=(round(offset[0], 3), round(offset[1], 3)), rms=rms, catalog=definition.key,
@@ -304,7 +236,7 @@ def _by_pattern(
         return None
     left, up = found.apply(x, y)
     m = np.column_stack([_column(found, 1.0, 0.0), _column(found, 0.0, 1.0)])
-    scale, rotation, mirrored = _of_matrix(m)
+    scale, rotation, mirrored = of_matrix(m)
     ra, dec = unproject(-left, up, *at)
     base = Placed(ra, dec, "solved", found.agree, (0.0, 0.0), None, scale, rotation, mirrored)
     pairs = match(ra[which], dec[which], some.ra, some.dec, generous=max(4 * scale, 3.0))
@@ -329,7 +261,7 @@ def _solve_blind(sight: Sight, look_up: LookUp, why: str) -> Placed:
         raise NotCalibrated(
             "no position", f"{why}, and no RA and DEC: correct its header ('nf headers correct')"
         )
-    scale = sight.scale or _scale_of(sight.header)
+    scale = sight.scale or scale_of(sight.header)
     if scale is None:
         raise NotCalibrated(
             "no pixel scale",
@@ -366,15 +298,3 @@ def _solve_blind(sight: Sight, look_up: LookUp, why: str) -> Placed:
     if placed.mirrored:
         notes.append("the frame is mirrored")
     return _with(placed, notes=tuple(notes))
-
-
-def _scale_of(header: Any) -> float | None:
-    """Arcsec a pixel from what cameras write without a WCS."""
-    for keyword in ("PIXSCALE", "SECPIX", "SECPIX1", "SCALE", "PLTSCALE"):
-        value = header.get(keyword)
-        if isinstance(value, int | float) and 0.01 < value < 600:
-            return float(value)
-    focal, pixel = header.get("FOCALLEN"), header.get("XPIXSZ")
-    if isinstance(focal, int | float) and isinstance(pixel, int | float) and focal > 0 < pixel:
-        return float(206.265 * pixel / focal)  # mm, micrometres: XPIXSZ is of binned pixels
-    return None

@@ -79,7 +79,10 @@ def observe(
         frame = load(image.file, at, progress)
         so_far = replace(so_far, picture=picture(frame))
         if kind not in _ON_SKY:
-            raise NotCalibrated("not of the sky", f"it is a {kind.value} frame")
+            raise NotCalibrated(
+                "not of the sky",
+                f"it is a {kind.value} frame: if not, correct its header ('nf headers correct')",
+            )
         if wrong is not None:
             raise wrong
         return _measured(so_far, frame, image, reading, masters, look_up, cosmic_rays, progress)

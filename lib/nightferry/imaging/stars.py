@@ -11,7 +11,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from nightferry.imaging import growth
+from nightferry.imaging import background, growth
 from nightferry.imaging.files import Pixels
 from nightferry.imaging.frame import BAD, COSMIC, SATURATED, Frame
 from nightferry.imaging.growth import Growth
@@ -21,7 +21,6 @@ from nightferry.photometry.neighbours import pairs_within
 Array = NDArray[np.float64]
 Names = NDArray[np.object_]
 
-MESH = 64  # pixels, of the sky's map
 THRESHOLD = 4.0  # sigma of the filtered frame
 APERTURE = 4  # of growth.RINGS: 1.5 FWHM
 _MOST = 200_000  # sources: more are noise, or no sky
@@ -79,19 +78,16 @@ def find(frame: Frame) -> Seen:
     sep.set_extract_pixstack(PSTACK)
     bad = (frame.mask & (BAD | COSMIC)) > 0
     pixels = np.ascontiguousarray(frame.pixels)
-    sky = sep.Background(pixels, mask=bad, bw=MESH, bh=MESH)
-    level, noise = float(sky.globalback), float(sky.globalrms)
-    if not noise > 0:
-        raise NotCalibrated("no noise", "its pixels are all alike: nothing was exposed or read out")
-    clean = pixels - sky.back()
-    clean[bad] = 0.0
-    found = _extract(clean, noise, bad)
+    sky = background.first(pixels, bad)
+    found = _extract(sky.clean, sky.noise, bad)
     notes: list[str] = []
     if not len(found):
-        return Seen(_no_stars(), None, np.nan, level, noise, ())
+        return Seen(_no_stars(), None, np.nan, sky.level, sky.noise, ())
     x, y = found["x"].astype(float), found["y"].astype(float)
-    size = _usual_size(clean, found, frame.mask, noise)
-    x, y = _placed(clean, x, y, size, bad)
+    size = _usual_size(sky.clean, found, frame.mask, sky.noise)
+    x, y = _placed(sky.clean, x, y, size, bad)
+    sky = background.without_stars(sky, bad, x, y, found["flux"].astype(float), size)
+    clean, noise = sky.clean, sky.noise
     variance = _variance(frame, noise)
     doubt = _doubts(frame, found, x, y, size)
     curve, radii, sums, spread = _grow(clean, variance, x, y, size, doubt, noise)
@@ -115,7 +111,7 @@ def find(frame: Frame) -> Seen:
     )  # fmt: skip
     picked = stars.pick(order)
     _check_trails(picked)
-    return Seen(picked, curve, fwhm, level, noise, tuple(notes))
+    return Seen(picked, curve, fwhm, sky.level, noise, tuple(notes))
 
 
 def _no_stars() -> Stars:
@@ -156,7 +152,7 @@ def _usual_size(
     if not len(half):
         return 3.0
     half = np.sort(half)
-    wide = max(2, len(half) // 2)
+    wide = min(len(half), max(2, len(half) // 2))
     # The half of them that lie closest together.
     spans = half[wide - 1 :] - half[: len(half) - wide + 1]
     begin = int(np.argmin(spans))

@@ -105,7 +105,8 @@ def _sky(axes: Any, stars: Any, catalog: Any) -> None:
             label=f"{name} ({which.sum()})",
         )  # fmt: skip
     axes.invert_xaxis()
-    axes.legend(fontsize=7)
+    if len(catalog) or len(stars):
+        axes.legend(fontsize=7)
     axes.set_xlabel("right ascension [deg]")
     axes.set_ylabel("declination [deg]")
 
