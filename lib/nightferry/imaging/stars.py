@@ -22,7 +22,8 @@ Array = NDArray[np.float64]
 Names = NDArray[np.object_]
 
 THRESHOLD = 4.0  # sigma of the filtered frame
-APERTURE = 4  # of growth.RINGS: 1.5 FWHM
+APERTURE = 2  # of growth.RINGS: 1.5 FWHM
+CORE = np.array([0.5, 0.75])  # FWHM, of apertures that tell the size of a star
 _MOST = 200_000  # sources: more are noise, or no sky
 _SMALLEST = 5  # pixels of a source
 _BRIGHT = 50.0  # signal to noise of a star that tells the profile
@@ -92,7 +93,7 @@ def find(frame: Frame) -> Seen:
     doubt = _doubts(frame, found, x, y, size)
     curve, radii, sums, spread = _grow(clean, variance, x, y, size, doubt, noise)
     fwhm = curve.fwhm if curve else size
-    at = APERTURE if curve is None else int(np.searchsorted(curve.radii, curve.aperture - 1e-6))
+    at = APERTURE + len(CORE)
     correction = curve.correction if curve else 1.0
     flux, error = sums[:, at] * correction, np.sqrt(np.maximum(spread[:, at], 0)) * correction
     half = _half_light(radii, sums)
@@ -218,9 +219,9 @@ def _grow(
         if curve is None or abs(curve.fwhm / size - 1) < 0.03:
             break
         size = float(np.clip(curve.fwhm, 1.0, 80.0))
-    radii = growth.RINGS[:8] * size
     if curve is not None:
-        radii = curve.radii[:8]
+        size = curve.radii[0] / growth.RINGS[0]
+    radii = np.concatenate((CORE, growth.RINGS[:6])) * size
     sums, of_sums = _sums(clean, variance, x, y, radii)
     return curve, radii, sums, of_sums
 

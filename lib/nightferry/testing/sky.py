@@ -65,9 +65,8 @@ class Camera:
 def light(shape: tuple[int, int], x: Array, y: Array, flux: Array, psf: Moffat) -> Array:
     """Electrons of stars at pixels ``x``, ``y`` (the middle of the first pixel is 0)."""
     image = np.zeros(shape)
-    near, far = 6.0 * psf.fwhm, psf.radius(2e-4)
+    near, reach = 6.0 * psf.fwhm, min(psf.radius(3e-5), 110.0)
     for x0, y0, total in zip(x, y, flux, strict=True):
-        reach = min(far, 120.0) if total > 3e4 else min(far, 60.0)
         c0, c1 = max(0, int(x0 - reach)), min(shape[1], int(x0 + reach) + 2)
         r0, r1 = max(0, int(y0 - reach)), min(shape[0], int(y0 + reach) + 2)
         if c0 >= c1 or r0 >= r1:
