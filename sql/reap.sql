@@ -17,7 +17,7 @@ WHERE l.type <> 'SOURCE' AND l.marker IS NOT NULL AND coalesce(s.swept < now() -
 -- name: facts
 SELECT d.id, coalesce(d.package, d.file) AS thing,
        (SELECT coalesce(json_agg(json_build_object('copy', c.id, 'path', c.path, 'stage', dc.stage, 'trash', dc.trash, 'sha256', c.sha256, 'size', c.size,
-          'mtime_ns', f.mtime_ns, 'ctime_ns', f.ctime_ns, 'detail', dc.detail, 'is_package', c.package IS NOT NULL,
+          'mtime_ns', f.mtime_ns, 'ctime_ns', f.ctime_ns, 'detail', dc.detail, 'doubt', dc.doubt, 'is_package', c.package IS NOT NULL,
           'low', CASE WHEN d.reason = 'pressure' THEN l.low END) ORDER BY c.path), '[]')
         FROM deletion_copy dc JOIN physical_copy c ON c.id = dc.copy AND c.location = %(location)s
         JOIN data_location l ON l.name = c.location LEFT JOIN raw_data_file f ON f.id = c.file
@@ -149,7 +149,7 @@ SELECT condemn_or_recall(%(deletion)s, %(location)s);
 
 -- name: staged
 -- What happened on the disk; a copy is moved on only from the stage that the worker saw.
-UPDATE deletion_copy SET stage = %(stage)s::deletion_stage, trash = coalesce(%(trash)s::text, trash), detail = %(detail)s, changed = now()
+UPDATE deletion_copy SET stage = %(stage)s::deletion_stage, trash = coalesce(%(trash)s::text, trash), detail = %(detail)s, doubt = %(doubt)s, changed = now()
 WHERE deletion = %(deletion)s AND copy = %(copy)s AND stage::text = %(was)s RETURNING copy;
 
 -- name: copy_is

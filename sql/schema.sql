@@ -1193,8 +1193,12 @@ CREATE TABLE public.deletion_copy (
     stage public.deletion_stage DEFAULT 'nominated'::public.deletion_stage NOT NULL,
     trash text,
     changed timestamp with time zone DEFAULT now() NOT NULL,
-    detail text DEFAULT ''::text NOT NULL
+    detail text DEFAULT ''::text NOT NULL,
+    doubt text DEFAULT ''::text NOT NULL,
+    CONSTRAINT deletion_copy_doubt CHECK ((doubt = ANY (ARRAY[''::text, 'touched'::text, 'bad'::text])))
 );
+
+COMMENT ON COLUMN public.deletion_copy.doubt IS 'touched: perhaps written since it was last read; bad: could not be proven in the trash';
 
 CREATE TABLE public.deletion_stop (
     id uuid DEFAULT public.new_id() NOT NULL,

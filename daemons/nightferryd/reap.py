@@ -115,6 +115,7 @@ def happened(
             stage=s.stage,
             trash=s.trash,
             detail=s.detail,
+            doubt=s.doubt,
         )
         if s.state:
             tx.run("reap.copy_is", copy=s.copy, state=s.state)

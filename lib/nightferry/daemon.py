@@ -180,7 +180,7 @@ class Loop:
         """What waits becomes ready; the daemon's own tick; what the ledger says is missing."""
         timing = self.desk.host.timing
         if self._is_due("tick", timing.tick):
-            self.db.run(lambda tx: jobs.tick(tx, timing.lease))
+            self.db.singly(lambda tx: jobs.tick(tx, timing.lease))
             self._own_tick()
         if self._is_due("wanted", timing.wanted) or (self.once and not self._caught_up):
             self._want()

@@ -145,7 +145,10 @@ def _job(r: Row) -> Job:
 
 
 def tick(tx: Tx, lease: timedelta = LEASE) -> int:
-    """Waiting work that is due, or whose lease ended, becomes ready; spent work is blocked."""
+    """Waiting work that is due, or whose lease ended, becomes ready; spent work is blocked.
+
+    Its statements may be transactions of their own: what was not blocked yet gets one more try.
+    """
     rows = tx.run("jobs.tick", lease=lease)
     spent = [r.id for r in rows if r.attempts >= r.max_attempts]
     if spent:
