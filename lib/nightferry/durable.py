@@ -418,6 +418,7 @@ def init_location(path: Path, name: str) -> Marker:
         Occupied: the marker of another location is there, or one that cannot be understood.
         Unavailable: ``path`` cannot be opened or written; the text has the command that places
             the marker on the host that owns the directory.
+        Retry: the disk does not give back what was written.
     """
     marker = Marker.new(name)
     with Root(name, path, marker, open_root(name, path)) as root:
@@ -446,7 +447,14 @@ def init_location(path: Path, name: str) -> Marker:
         with root._temporary(MARKER_FILE, marker.marker, resume=False) as temporary:
             temporary.write(text)
             temporary.finish()
-        root.publish(temporary.path, MARKER_FILE, sha256_of(text).hexdigest())
+        sha256 = sha256_of(text).hexdigest()
+        if root.read_back(temporary.path).sha256 != sha256:
+            root.discard(temporary.path)
+            raise Retry(
+                f"{path / MARKER_FILE}: the disk holds other bytes than were written. No marker "
+                "was placed; look at the disk, and try again."
+            )
+        root.publish(temporary.path, MARKER_FILE, sha256)
         return marker
 
 
