@@ -12,6 +12,7 @@ WITH c AS MATERIALIZED (
     AND (%(type)s::text IS NULL OR f.frame_type::text = %(type)s)
     AND (%(program)s::text IS NULL OR f.program = %(program)s)
     AND (%(path)s::text IS NULL OR f.path LIKE %(path)s OR f.path LIKE '%%/' || %(path)s)
+    AND (f.handling = 'canary') = (coalesce(%(state)s::text, '') = 'canary')
     AND CASE %(state)s::text
           WHEN 'lost' THEN l.file IS NOT NULL AND l.accepted IS NULL
           WHEN 'ephemeral' THEN f.handling = 'ephemeral' WHEN 'adopted' THEN f.handling = 'adopted'

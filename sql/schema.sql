@@ -16,6 +16,12 @@ CREATE TYPE public.calibration_state AS ENUM (
     'failed'
 );
 
+CREATE TYPE public.canary_outcome AS ENUM (
+    'returned',
+    'stuck',
+    'wrong'
+);
+
 CREATE TYPE public.clock_state AS ENUM (
     'good',
     'doubtful',
@@ -53,7 +59,8 @@ CREATE TYPE public.deletion_state AS ENUM (
 CREATE TYPE public.file_handling AS ENUM (
     'archive',
     'ephemeral',
-    'adopted'
+    'adopted',
+    'canary'
 );
 
 CREATE TYPE public.file_relation AS ENUM (
@@ -175,6 +182,17 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.canary_was_announced() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' OR NOT EXISTS (
+      SELECT FROM canary k WHERE (k.location, k.path, k.sha256, k.size) = (NEW.location, NEW.path, NEW.sha256, NEW.size)) THEN
+    RAISE EXCEPTION '% of % is no canary that was announced', NEW.path, NEW.location USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.condemn_or_recall(wanted uuid, place text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -249,7 +267,7 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
            p.id AS package, p.state AS package_state, p.night AS package_night,
            coalesce(p.program, f.program) AS program, coalesce(p.id, f.id) AS subject,
            l.type, l.reap_enabled, l.keep, l.active,
-           d.nominated, d.closed AS deletion_closed, dc.stage, d.reason = 'pressure' AS for_room
+           d.nominated, d.closed AS deletion_closed, dc.stage, d.reason = 'pressure' AS for_room, k.over
     FROM physical_copy c
     JOIN data_location l ON l.name = c.location
     LEFT JOIN raw_data_file f ON f.id = c.file
@@ -257,6 +275,9 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
     LEFT JOIN raw_data_package p ON p.id = coalesce(c.package, m.package)
     LEFT JOIN deletion d ON d.id = deletion_clauses.deletion
     LEFT JOIN deletion_copy dc ON dc.deletion = d.id AND dc.copy = c.id
+    -- A canary's own file, or the package that it has to itself.
+    LEFT JOIN canary_trip k ON k.file = CASE WHEN f.handling = 'canary' THEN f.id
+      WHEN c.package IS NOT NULL AND p.members = 1 THEN (SELECT m.file FROM package_member m WHERE m.package = c.package) END
     WHERE c.id = deletion_clauses.copy),
   survivor AS (
     SELECT count(DISTINCT a.failure_domain) AS held,
@@ -265,40 +286,44 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
              AND (again OR a.proof_ended > now() - policy.proof_max_age)) AS proven,
            string_agg(a.location, ', ' ORDER BY a.location) AS places
     FROM c, policy, archive_copy a WHERE a.subject = c.subject AND a.id <> c.id),
-  need AS (SELECT CASE WHEN c.handling = 'ephemeral' THEN 0 ELSE copies_for(c.program) END AS copies FROM c),
+  need AS (SELECT CASE WHEN c.handling = 'ephemeral' OR c.over IS NOT NULL THEN 0 ELSE copies_for(c.program) END AS copies FROM c),
   held_by AS (
     SELECT h.reason, h.placed_by FROM hold h, c WHERE h.lifted IS NULL
       AND (h.package = c.package OR h.file = c.file OR h.night IN (c.file_night, c.package_night)
            OR h.file IN (SELECT m.file FROM package_member m WHERE m.package = c.own_package)) LIMIT 1),
-  unfinished AS (
+  unfinished AS (  -- nothing waits for a canary whose trip is over
     SELECT a.name AS missing FROM c, archives_for(c.program) a (name)
-    WHERE c.package_state = 'packed' AND c.type = 'BUFFER' AND NOT EXISTS (
+    WHERE c.over IS NULL AND c.package_state = 'packed' AND c.type = 'BUFFER' AND NOT EXISTS (
       SELECT FROM physical_copy t WHERE t.package = c.package AND t.location = a.name AND t.state = 'present')
     UNION ALL
     SELECT r.destination FROM c JOIN data_transfer_member m ON m.package = c.own_package
       JOIN data_transfer_package b ON b.id = m.bundle AND b.closed IS NULL
       JOIN route r ON r.name = b.route AND r.origin = c.location
+      WHERE c.over IS NULL
     UNION ALL
     SELECT s.location FROM c JOIN staged_package s ON s.package = c.package AND s.state = 'wanted'
     LIMIT 1)
   SELECT 'present', c.state = 'present' OR (again AND c.state = 'deleting'), 'the copy is ' || c.state FROM c
-  UNION ALL SELECT 'place', c.type IN ('SOURCE', 'BUFFER'),
-    CASE WHEN c.type IN ('SOURCE', 'BUFFER') THEN 'a ' || c.type || ' may be emptied' ELSE 'nothing is deleted from a ' || c.type END FROM c
-  UNION ALL SELECT 'enabled', c.reap_enabled, CASE WHEN c.reap_enabled THEN 'deletion is enabled at ' || c.location
+  UNION ALL SELECT 'place', c.type IN ('SOURCE', 'BUFFER') OR c.over IS NOT NULL,
+    CASE WHEN c.over IS NOT NULL THEN 'a canary is taken out wherever it is' WHEN c.type IN ('SOURCE', 'BUFFER') THEN 'a ' || c.type || ' may be emptied' ELSE 'nothing is deleted from a ' || c.type END FROM c
+  UNION ALL SELECT 'enabled', c.reap_enabled OR c.over IS NOT NULL, CASE WHEN c.over IS NOT NULL THEN 'a canary needs no leave'
+    WHEN c.reap_enabled THEN 'deletion is enabled at ' || c.location
     ELSE 'deletion is not enabled at ' || c.location || ': the reaper only plans' END FROM c
-  UNION ALL SELECT 'policy', coalesce(CASE WHEN c.handling = 'ephemeral' THEN c.ephemeral_until < now() ELSE c.created + c.keep < now() END, false)
-      OR (coalesce(c.for_room, false) AND c.handling IS DISTINCT FROM 'ephemeral' AND EXISTS (
+  UNION ALL SELECT 'policy', coalesce(CASE WHEN c.over IS NOT NULL THEN c.over WHEN c.handling = 'ephemeral' THEN c.ephemeral_until < now() ELSE c.created + c.keep < now() END, false)
+      OR (coalesce(c.for_room, false) AND c.over IS NULL AND c.handling IS DISTINCT FROM 'ephemeral' AND EXISTS (
           SELECT FROM fullness p WHERE p.location = c.location AND p.above_low)),
-    CASE WHEN c.handling = 'ephemeral' THEN 'ephemeral, kept until ' || to_char(c.ephemeral_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+    CASE WHEN c.over THEN 'the canary''s trip is over' WHEN NOT c.over THEN 'the canary is still on its trip'
+         WHEN c.handling = 'ephemeral' THEN 'ephemeral, kept until ' || to_char(c.ephemeral_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
          WHEN c.for_room THEN coalesce((SELECT format('%s is %s %% full, and is emptied to %s %%', c.location,
              round(100.0 * p.used_bytes / p.total_bytes), round((100 * p.low)::numeric)) FROM fullness p WHERE p.location = c.location),
            'how full ' || c.location || ' is, was not measured in the last minutes')
          WHEN c.keep IS NULL THEN c.location || ' lets nothing go by age'
          ELSE 'kept until ' || to_char((c.created + c.keep) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') END FROM c
   UNION ALL SELECT 'version', coalesce(CASE WHEN c.own_package IS NOT NULL THEN c.package_state = 'packed'
-      ELSE c.replaced_by IS NULL AND (c.handling = 'ephemeral' OR c.package_state = 'packed') END, false),
+      ELSE c.replaced_by IS NULL AND (c.handling IN ('ephemeral', 'canary') OR c.package_state = 'packed') END, false),
     CASE WHEN c.replaced_by IS NOT NULL THEN 'the file was replaced at its path'
          WHEN c.handling = 'ephemeral' THEN 'ephemeral files are not archived'
+         WHEN c.handling = 'canary' THEN 'these are the bytes that were sent'
          WHEN c.package IS NULL THEN 'the file is in no package yet'
          WHEN c.package_state <> 'packed' THEN 'its package is not packed yet'
          ELSE 'these are the bytes that were packed' END FROM c
@@ -388,6 +413,14 @@ BEGIN
   EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load TO %I', host);
   EXECUTE format('GRANT INSERT, UPDATE ON reduced_datum, catalog TO %I', host);
   EXECUTE format('GRANT INSERT, DELETE ON catalog_star TO %I', host);
+END $$;
+
+CREATE FUNCTION public.grant_canary(host name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('GRANT SELECT ON canary, canary_trip TO %I', host);
+  EXECUTE format('GRANT INSERT, UPDATE ON canary TO %I', host);
 END $$;
 
 CREATE FUNCTION public.grant_host(host name, locations text[], reaps boolean) RETURNS void
@@ -954,6 +987,45 @@ CREATE TABLE public.calibration_table (
     calibration uuid NOT NULL,
     content bytea NOT NULL
 );
+
+CREATE TABLE public.canary (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    host text DEFAULT public.this_host() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    location text NOT NULL,
+    path text NOT NULL,
+    sha256 public.sha256 NOT NULL,
+    size bigint NOT NULL,
+    daily boolean DEFAULT false NOT NULL,
+    sent timestamp with time zone DEFAULT now() NOT NULL,
+    file uuid,
+    ended timestamp with time zone,
+    outcome public.canary_outcome,
+    why text DEFAULT ''::text NOT NULL,
+    gone timestamp with time zone,
+    CONSTRAINT canary_check CHECK (((ended IS NULL) = (outcome IS NULL))),
+    CONSTRAINT canary_size_check CHECK ((size > 0))
+);
+
+CREATE VIEW public.canary_trip AS
+ SELECT id,
+    site,
+    host,
+    by,
+    location,
+    path,
+    sha256,
+    size,
+    daily,
+    sent,
+    file,
+    ended,
+    outcome,
+    why,
+    gone,
+    ((ended IS NOT NULL) OR (sent < (now() - '1 day'::interval))) AS over
+   FROM public.canary k;
 
 CREATE TABLE public.catalog (
     name text NOT NULL,
@@ -1643,6 +1715,15 @@ ALTER TABLE ONLY public.calibration
 ALTER TABLE ONLY public.calibration_table
     ADD CONSTRAINT calibration_table_pkey PRIMARY KEY (calibration);
 
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_file_key UNIQUE (file);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_location_path_key UNIQUE (location, path);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.catalog_load
     ADD CONSTRAINT catalog_load_pkey PRIMARY KEY (id);
 
@@ -1826,6 +1907,8 @@ CREATE INDEX calibration_night ON public.calibration USING btree (night, made);
 
 CREATE INDEX calibration_source ON public.calibration USING btree (source_location, source_name, part, made DESC);
 
+CREATE INDEX canary_living ON public.canary USING btree (sent) WHERE (gone IS NULL);
+
 CREATE INDEX catalog_load_at ON public.catalog_load USING btree (at);
 
 CREATE INDEX catalog_star_hpx ON public.catalog_star USING btree (catalog, hpx);
@@ -1908,7 +1991,7 @@ CREATE INDEX raw_data_file_sha256 ON public.raw_data_file USING btree (sha256);
 
 CREATE INDEX raw_data_file_unit ON public.raw_data_file USING btree (executed_obs_unit);
 
-CREATE INDEX raw_data_file_unpackaged ON public.raw_data_file USING btree (location, night, instrument) WHERE ((handling = 'archive'::public.file_handling) AND (NOT in_package));
+CREATE INDEX raw_data_file_unpackaged ON public.raw_data_file USING btree (location, night, instrument) WHERE ((handling = ANY (ARRAY['archive'::public.file_handling, 'canary'::public.file_handling])) AND (NOT in_package));
 
 CREATE INDEX raw_data_package_night ON public.raw_data_package USING btree (night, instrument);
 
@@ -1935,6 +2018,10 @@ ALTER INDEX public.job_done_at ATTACH PARTITION public.job_done_default_at_idx;
 ALTER INDEX public.job_done_claim ATTACH PARTITION public.job_done_default_id_claim_idx;
 
 CREATE TRIGGER calibrated AFTER INSERT ON public.calibration FOR EACH ROW WHEN ((new.file IS NOT NULL)) EXECUTE FUNCTION public.calibrated();
+
+CREATE TRIGGER canary_is_one_for_ever AFTER UPDATE OF handling, sha256, size ON public.raw_data_file FOR EACH ROW WHEN (((old.handling = 'canary'::public.file_handling) OR (new.handling = 'canary'::public.file_handling))) EXECUTE FUNCTION public.canary_was_announced();
+
+CREATE TRIGGER canary_was_announced AFTER INSERT ON public.raw_data_file FOR EACH ROW WHEN ((new.handling = 'canary'::public.file_handling)) EXECUTE FUNCTION public.canary_was_announced();
 
 CREATE TRIGGER copy_changes BEFORE UPDATE OF state ON public.physical_copy FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.copy_changes();
 
@@ -1965,6 +2052,8 @@ CREATE TRIGGER tell AFTER INSERT ON public.backup FOR EACH ROW EXECUTE FUNCTION 
 CREATE TRIGGER tell AFTER INSERT ON public.blocked FOR EACH ROW EXECUTE FUNCTION public.tell_row('blocked', 'subject');
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE OF state ON public.breaker FOR EACH ROW EXECUTE FUNCTION public.tell_row('breaker', 'name');
+
+CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.canary FOR EACH ROW EXECUTE FUNCTION public.tell_row('canary', 'id');
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.data_location FOR EACH ROW EXECUTE FUNCTION public.tell_row('location', 'name');
 
@@ -2013,6 +2102,12 @@ ALTER TABLE ONLY public.calibration
 
 ALTER TABLE ONLY public.calibration_table
     ADD CONSTRAINT calibration_table_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
 
 ALTER TABLE ONLY public.catalog_load
     ADD CONSTRAINT catalog_load_catalog_fkey FOREIGN KEY (catalog) REFERENCES public.catalog(name);
@@ -2213,6 +2308,8 @@ REVOKE ALL ON FUNCTION public.condemn_or_recall(wanted uuid, place text) FROM PU
 REVOKE ALL ON FUNCTION public.decide_deletion(wanted uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.grant_calibration(host name) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.grant_canary(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.grant_host(host name, locations text[], reaps boolean) FROM PUBLIC;
 

@@ -57,7 +57,7 @@ SELECT p.id, p.name, p.size, p.owner, p.public_after, coalesce(p.public_after <=
        EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.state = 'present') AS there,
        (SELECT s.id FROM staged_package s WHERE s.package = p.id AND s.location = %(location)s AND s.state IN ('wanted', 'ready')) AS staged
 FROM raw_data_package p
-WHERE p.state = 'packed'
+WHERE p.state = 'packed' AND p.instrument <> 'nightferry-canary'
   AND (%(night)s::date IS NULL OR p.night = %(night)s)
   AND (%(instrument)s::text IS NULL OR p.instrument = %(instrument)s)
   AND (%(package)s::text IS NULL OR p.name = %(package)s OR p.id::text = %(package)s)

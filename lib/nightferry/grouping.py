@@ -1,9 +1,9 @@
 """Which files become a package together, and the document that says so for ever.
 
 A group is the files of one filed observation and module, or all that nobody filed of one
-instrument and night. Frames that nobody filed get an observation of their own for each run of equal
-frame type and OBJECT. The document is in the ledger before the first byte of its package, and says
-all that the ledger's rows of it can be made from again (nightferry.rebuilding).
+instrument and night, or a canary. Frames that nobody filed get an observation of their own for each
+run of equal frame type and OBJECT. The document is in the ledger before the first byte of its
+package, and says all that the ledger's rows of it can be made from again (nightferry.rebuilding).
 """
 
 import json
@@ -64,7 +64,7 @@ def _plan_what_can_be(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[st
 def _key(group: Any) -> dict[str, Any]:
     return {
         n: getattr(group, n)
-        for n in ("location", "night", "instrument", "module", "unit", "program")
+        for n in ("location", "night", "instrument", "module", "unit", "program", "canary")
     }
 
 
@@ -128,7 +128,7 @@ def _plan(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[str, Wanted]]:
     )
     owner, public_after = _rights(files)
     name = package_name(group.instrument, group.night, str(made.id))
-    first = tx.one("package.earlier", **_key(group))
+    first = None if group.canary else tx.one("package.earlier", **_key(group))
     document = Document(
         id=str(made.id),
         name=name,
@@ -152,7 +152,10 @@ def _plan(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[str, Wanted]]:
     offsets = dict(zip((m.id for m in document.members), plan(document).offsets, strict=True))
     tx.run(
         "package.plan", id=made.id, name=name,
-        path=archive_path(group.instrument, group.night, name),
+        # The folder of a night would stay behind, empty, each time that a canary is taken out.
+        path=f"{group.instrument}/{name}.tar" if group.canary else archive_path(
+            group.instrument, group.night, name
+        ),
         origin=group.location, night=group.night, instrument=group.instrument, module=group.module,
         unit=group.unit, program=group.program, owner=owner, public_after=public_after,
         supplement_of=first.id if first else None, members=len(files),

@@ -9,7 +9,7 @@ from nightferry.db import Row
 
 STATES = (
     "safe", "unsafe", "lost", "ephemeral", "adopted", "by-arrival", "clock-doubtful", "no-header",
-    "broken-header", "replaced",
+    "broken-header", "replaced", "canary",
 )  # fmt: skip
 HEADER = ("NIGHT", "PATH", "TYPE", "OBJECT", "FILTER", "SECONDS", "SIZE", "SAFE")
 
