@@ -41,6 +41,16 @@ WHERE id = %(id)s AND (ended, completed) IS DISTINCT FROM (greatest(ended, %(end
 -- Of a file that was registered before, and packed since.
 UPDATE raw_data_file SET executed_obs_unit = %(observation)s WHERE id = %(file)s AND executed_obs_unit IS NULL;
 
+-- name: product
+INSERT INTO data_product (id, site, name, location, note, by, begun, returned)
+VALUES (%(id)s, %(site)s, %(name)s, %(location)s, %(note)s, %(by)s, %(returned)s, %(returned)s) ON CONFLICT DO NOTHING;
+
+-- name: join_sources
+-- As far as the raw files came.
+INSERT INTO data_product_source (product, file)
+SELECT DISTINCT d.id, f.id FROM unnest(%(products)s::uuid[], %(files)s::uuid[]) w (product, file)
+JOIN data_product d ON d.id = w.product JOIN raw_data_file f ON f.id = w.file ON CONFLICT DO NOTHING;
+
 -- name: appearances
 SELECT f.id, f.path, f.ordinal, f.sha256, m.package FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id
 WHERE f.location = %(location)s AND f.path = ANY(%(paths)s) FOR NO KEY UPDATE OF f;

@@ -79,6 +79,7 @@ CREATE TYPE public.frame_type AS ENUM (
     'science',
     'guide',
     'engineering',
+    'product',
     'unknown'
 );
 
@@ -446,6 +447,14 @@ BEGIN
   END IF;
 END $$;
 
+CREATE FUNCTION public.grant_products(host name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON data_product TO %I', host);
+  EXECUTE format('GRANT SELECT, INSERT ON data_product_source TO %I', host);
+END $$;
+
 CREATE FUNCTION public.hold_changes() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -738,6 +747,7 @@ CREATE TABLE public.raw_data_file (
     public_after timestamp with time zone,
     quality public.quality DEFAULT 'unknown'::public.quality NOT NULL,
     in_package boolean DEFAULT false NOT NULL,
+    product uuid,
     CONSTRAINT raw_data_file_check CHECK (((handling = 'ephemeral'::public.file_handling) = (ephemeral_until IS NOT NULL))),
     CONSTRAINT raw_data_file_dec_check CHECK ((("dec" >= ('-90'::integer)::double precision) AND ("dec" <= (90)::double precision))),
     CONSTRAINT raw_data_file_ordinal_check CHECK ((ordinal >= 1)),
@@ -1158,6 +1168,23 @@ CREATE VIEW public.current_calibration AS
    FROM public.calibration
   WHERE (state = 'good'::public.calibration_state)
   ORDER BY source_location, source_name, part, band, made DESC, id DESC;
+
+CREATE TABLE public.data_product (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    name text NOT NULL,
+    location text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    staging uuid,
+    by text DEFAULT public.this_actor() NOT NULL,
+    begun timestamp with time zone DEFAULT now() NOT NULL,
+    returned timestamp with time zone
+);
+
+CREATE TABLE public.data_product_source (
+    product uuid NOT NULL,
+    file uuid NOT NULL
+);
 
 CREATE TABLE public.data_transfer_member (
     bundle uuid NOT NULL,
@@ -1737,6 +1764,12 @@ ALTER TABLE ONLY public.catalog
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.data_product
+    ADD CONSTRAINT data_product_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_pkey PRIMARY KEY (product, file);
+
 ALTER TABLE ONLY public.data_transfer_member
     ADD CONSTRAINT data_transfer_member_pkey PRIMARY KEY (bundle, package);
 
@@ -1914,6 +1947,10 @@ CREATE INDEX catalog_load_at ON public.catalog_load USING btree (at);
 
 CREATE INDEX catalog_star_hpx ON public.catalog_star USING btree (catalog, hpx);
 
+CREATE UNIQUE INDEX data_product_name ON public.data_product USING btree (name) WHERE (returned IS NOT NULL);
+
+CREATE INDEX data_product_source_file ON public.data_product_source USING btree (file);
+
 CREATE INDEX data_transfer_member_package ON public.data_transfer_member USING btree (package);
 
 CREATE INDEX data_transfer_package_open ON public.data_transfer_package USING btree (route) WHERE (closed IS NULL);
@@ -1988,6 +2025,8 @@ CREATE INDEX raw_data_file_name ON public.raw_data_file USING btree ("substring"
 
 CREATE INDEX raw_data_file_night ON public.raw_data_file USING btree (night, instrument);
 
+CREATE INDEX raw_data_file_product ON public.raw_data_file USING btree (product) WHERE (product IS NOT NULL);
+
 CREATE INDEX raw_data_file_sha256 ON public.raw_data_file USING btree (sha256);
 
 CREATE INDEX raw_data_file_unit ON public.raw_data_file USING btree (executed_obs_unit);
@@ -2058,6 +2097,8 @@ CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.canary FOR EACH ROW EXECUTE
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.data_location FOR EACH ROW EXECUTE FUNCTION public.tell_row('location', 'name');
 
+CREATE TRIGGER tell AFTER UPDATE ON public.data_product FOR EACH ROW EXECUTE FUNCTION public.tell_row('data product', 'name');
+
 CREATE TRIGGER tell AFTER INSERT ON public.data_transfer_package FOR EACH ROW EXECUTE FUNCTION public.tell_row('bundle', 'id');
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.deletion FOR EACH ROW EXECUTE FUNCTION public.tell_row('deletion', 'package');
@@ -2118,6 +2159,15 @@ ALTER TABLE ONLY public.catalog_star
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_site_fkey FOREIGN KEY (site) REFERENCES public.site(name);
+
+ALTER TABLE ONLY public.data_product
+    ADD CONSTRAINT data_product_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_product_fkey FOREIGN KEY (product) REFERENCES public.data_product(id);
 
 ALTER TABLE ONLY public.data_transfer_member
     ADD CONSTRAINT data_transfer_member_bundle_fkey FOREIGN KEY (bundle) REFERENCES public.data_transfer_package(id);
@@ -2228,6 +2278,9 @@ ALTER TABLE ONLY public.raw_data_file
     ADD CONSTRAINT raw_data_file_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
 
 ALTER TABLE ONLY public.raw_data_file
+    ADD CONSTRAINT raw_data_file_product_fkey FOREIGN KEY (product) REFERENCES public.data_product(id);
+
+ALTER TABLE ONLY public.raw_data_file
     ADD CONSTRAINT raw_data_file_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES public.raw_data_file(id) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.raw_data_package
@@ -2313,5 +2366,7 @@ REVOKE ALL ON FUNCTION public.grant_calibration(host name) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.grant_canary(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.grant_host(host name, locations text[], reaps boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.grant_products(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.trust_incarnation(reason text) FROM PUBLIC;

@@ -61,6 +61,8 @@ WHERE p.state = 'packed' AND p.instrument <> 'nightferry-canary'
   AND (%(night)s::date IS NULL OR p.night = %(night)s)
   AND (%(instrument)s::text IS NULL OR p.instrument = %(instrument)s)
   AND (%(package)s::text IS NULL OR p.name = %(package)s OR p.id::text = %(package)s)
+  -- What was made from raw files comes where its package is named.
+  AND (%(package)s::text IS NOT NULL OR NOT EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file WHERE m.package = p.id AND f.product IS NOT NULL))
   AND (%(observation)s::text IS NULL OR EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file
         WHERE m.package = p.id AND right(f.executed_obs_unit::text, length(%(observation)s)) = lower(%(observation)s)))
   AND (%(target)s::text IS NULL OR EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file

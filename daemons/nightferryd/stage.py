@@ -22,10 +22,8 @@ from nightferry.errors import GiveUp, Retry, Unavailable, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.packaging.read import Refused, Source, read_document
 from nightferry.packaging.unpack import unpack
+from nightferry.staging import DONE, MANIFEST
 from nightferry.stores.base import Store
-
-DONE = ".done"
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
