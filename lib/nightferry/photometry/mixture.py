@@ -1,15 +1,11 @@
 """A line through points of which some belong elsewhere: a mixture of good and outlying stars.
 
-    y = A theta + e,   e ~ w0 N(0, s2 + sigma2) + w1 N(shift, width2 + s2 + sigma2) + w2 N(0, wide2 + s2 + sigma2)
+    y = A theta + e,  e ~ w0 N(0, v) + w1 N(shift, width2 + v) + w2 N(0, wide2 + v), v = s2 + sigma2
 
 The first part is the good stars, with an intrinsic scatter s beside each star's own error. The
 second is what a one-sided fault shifts (blends are brighter), the third whatever is far off. All is
 found at once by expectation and maximisation; which parts there are, by the Bayesian information
 criterion. Clipping instead would keep the blends within 3 sigma and be biased by them.
-
-Steps of expectation and maximisation creep along a valley where parts overlap: two of them say how
-far it goes on, and that leap is taken where it gains (SQUAREM: Varadhan & Roland 2008, Scand. J.
-Statist. 35, 335). With some hundred stars the time goes into numpy's calls, so a step has few.
 """
 
 import math
@@ -18,19 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nightferry.photometry.climb import LOG_2PI, Line, Points, climb, densities, freed
+
 Array = NDArray[np.float64]
 
 STEPS = 60  # of one climb at most
 LOOK = 2  # of each climb before the best is gone on with
-LEAP = 10.0  # steps of a leap at most
 ROUNDS = 12  # of least squares at most
-ENOUGH = 1e-3  # of the likelihood: a climb ends when a step gains less
 EVIDENCE = 6.0  # by which the criterion must prefer bad stars: strong, for there were several tries
 FEWEST_GOOD = 0.5  # of the stars belong to the first part, or it is not the good one
 SUSPICIOUS = 1.7  # standard errors by which the residuals differ from a normal distribution's
+FEW = 40  # stars: with fewer the scatter is too uncertain to be taken as known
+SCATTERS = 60  # that are weighed then
 FAR = 4.5  # standard errors from every part: a star that none explains
-_LOG_2PI = float(np.log(2 * np.pi))
-_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -47,65 +43,30 @@ class Mixture:
     criterion: float  # Bayesian information criterion: smaller is better
 
 
-@dataclass
-class _Points:
-    """What is fitted, and what of it every step needs."""
-
-    y: Array
-    sigma2: Array
-    design: Array
-
-    def __post_init__(self) -> None:
-        self.n, self.p = self.design.shape
-        self.columns = np.ascontiguousarray(np.column_stack((self.design, self.y)).T)
-        self.noise = np.column_stack((np.ones(self.n), self.sigma2))
-
-    def solve(self, weights: Array) -> Array:
-        """Weighted least squares."""
-        normal = (self.columns * weights) @ self.columns.T
-        return np.asarray(np.linalg.solve(normal[: self.p, : self.p], normal[: self.p, self.p]))
-
-    def residuals(self, theta: Array) -> Array:
-        return np.asarray(self.y - self.design @ theta)
-
-
-@dataclass
-class _Fit:
-    """A line with its parts; of one part alone there are no others."""
-
-    theta: Array
-    s2: float
-    weights: Array  # (parts,)
-    shifts: Array  # (parts,), of which the second is free if there is one to a side
-    extra: Array  # (parts,) variance beyond the first part's
-    criterion: float = np.inf
-    one_sided: bool = False
-
-
 def fit(y: Array, errors: Array, design: Array) -> Mixture:
     """Fits ``y`` (n,) with ``errors`` (n,) by ``design`` (n, p), n > p.
 
     Raises:
         numpy.linalg.LinAlgError: the design does not determine its parameters.
     """
-    points = _Points(y, errors**2, design)
+    points = Points(y, errors**2, design)
     start = _robust(points)
     one = _single(points, start)
     if _is_normal(points, one):
         return _conclude(points, one)
-    found = min((_climb(points, g, LOOK) for g in _guesses(points, start)), key=_criterion)
-    found = _climb(points, found, STEPS)
+    found = min((climb(points, g, LOOK) for g in _guesses(points, start)), key=_criterion)
+    found = climb(points, found, STEPS)
     if (more := _with_the_rest(points, found)) is not None:
-        found = min(found, _climb(points, more, STEPS), key=_criterion)
+        found = min(found, climb(points, more, STEPS), key=_criterion)
     accepted = found.weights[0] >= FEWEST_GOOD and found.criterion < one.criterion - EVIDENCE
     return _conclude(points, found if accepted else one)
 
 
-def _criterion(at: _Fit) -> float:
+def _criterion(at: Line) -> float:
     return at.criterion
 
 
-def _robust(points: _Points) -> _Fit:
+def _robust(points: Points) -> Line:
     """A beginning that few bad points can't move far: least squares with Huber's weights."""
     theta = np.zeros(points.p)
     theta[0] = _median(points.y)
@@ -119,10 +80,10 @@ def _robust(points: _Points) -> _Fit:
         if abs(theta[0] - before) < 0.05 * math.sqrt(s2 + noise):
             break
     s2 = max(_spread(points.residuals(theta)) ** 2 - noise, 1e-8)
-    return _Fit(theta, s2, np.ones(1), np.zeros(1), np.zeros(1))
+    return Line(theta, s2, np.ones(1), np.zeros(1), np.zeros(1))
 
 
-def _single(points: _Points, at: _Fit) -> _Fit:
+def _single(points: Points, at: Line) -> Line:
     """The most likely line if all points are good: least squares, and Fisher's scoring of s."""
     n, p = points.n, points.p
     s2 = at.s2
@@ -136,9 +97,9 @@ def _single(points: _Points, at: _Fit) -> _Fit:
     v = points.sigma2 + s2
     theta = points.solve(1 / v)
     e = points.residuals(theta)
-    likelihood = -0.5 * float((np.log(v) + e * e / v).sum() + n * _LOG_2PI)
+    likelihood = -0.5 * float((np.log(v) + e * e / v).sum() + n * LOG_2PI)
     criterion = float((p + 1) * np.log(n) - 2 * likelihood)
-    return _Fit(theta, s2, np.ones(1), np.zeros(1), np.zeros(1), criterion)
+    return Line(theta, s2, np.ones(1), np.zeros(1), np.zeros(1), criterion)
 
 
 def _scored(e2: Array, sigma2: Array, q: Array, p: int, good: float) -> float:
@@ -146,12 +107,7 @@ def _scored(e2: Array, sigma2: Array, q: Array, p: int, good: float) -> float:
 
     ``q`` are weights: of each point, over the square of its variance."""
     total = q.sum()
-    return _freed(float(q @ e2 / total), float(q @ sigma2 / total), p, good)
-
-
-def _freed(mean2: float, noise: float, p: int, good: float) -> float:
-    s2 = mean2 - noise
-    return max(s2 + (s2 + noise) * p / max(good - p, 1.0), 1e-10)
+    return freed(float(q @ e2 / total), float(q @ sigma2 / total), p, good)
 
 
 def _median(values: Array) -> float:
@@ -167,7 +123,7 @@ def _spread(e: Array) -> float:
     return 1.4826 * _median(np.abs(e - _median(e)))
 
 
-def _is_normal(points: _Points, one: _Fit) -> bool:
+def _is_normal(points: Points, one: Line) -> bool:
     """Whether one part's residuals look as they should: skewness, kurtosis, the largest, and
     whether their spread is that of their middle half."""
     z = points.residuals(one.theta) / np.sqrt(points.sigma2 + one.s2)
@@ -182,24 +138,24 @@ def _is_normal(points: _Points, one: _Fit) -> bool:
     )
 
 
-def _guesses(points: _Points, start: _Fit) -> list[_Fit]:
+def _guesses(points: Points, start: Line) -> list[Line]:
     """Beginnings with two parts: far ones, or blends to the side of the longer tail."""
     e = points.residuals(start.theta)
     spread = _spread(e)
     wide2 = max(float(np.var(e)), (3 * spread) ** 2)
-    far = _Fit(start.theta, start.s2, np.array([0.8, 0.2]), np.zeros(2), np.array([0.0, wide2]))
+    far = Line(start.theta, start.s2, np.array([0.8, 0.2]), np.zeros(2), np.array([0.0, wide2]))
     side = 1.0 if _median(e) < float(e[np.abs(e) < 4 * spread].mean()) else -1.0
     theta = start.theta.copy()
     theta[0] -= side * 0.4 * spread
     shifts, extra = np.array([0.0, side * 3.0 * spread]), np.array([0.0, (1.2 * spread) ** 2])
     core2 = max((0.4 * spread) ** 2, 1e-6)
-    return [far, _Fit(theta, core2, np.array([0.75, 0.25]), shifts, extra, one_sided=True)]
+    return [far, Line(theta, core2, np.array([0.75, 0.25]), shifts, extra, one_sided=True)]
 
 
-def _with_the_rest(points: _Points, at: _Fit) -> _Fit | None:
+def _with_the_rest(points: Points, at: Line) -> Line | None:
     """A beginning with all three parts, where stars are left that the two do not explain: some far
     from both, or those far off lying to one side; None where all is explained."""
-    e, v, r, _ = _densities(points, at)
+    e, v, r, _ = densities(points, at)
     if at.one_sided:
         if (e * e / v).min(axis=0).max() < FAR**2:
             return None
@@ -213,118 +169,56 @@ def _with_the_rest(points: _Points, at: _Fit) -> _Fit | None:
         side = math.copysign(3.0 * _spread(e[0]), balance)
         width2 = (0.4 * side) ** 2
     good, other = at.weights
-    return _Fit(
+    return Line(
         at.theta, at.s2, np.array([good, 0.8 * other, 0.2 * other]),
         np.array([0.0, side, 0.0]), np.array([0.0, width2, wide2]), one_sided=True,
     )  # fmt: skip
 
 
-def _densities(points: _Points, at: _Fit) -> tuple[Array, Array, Array, float]:
-    """Of each part and point: residuals, variances and responsibilities; and the log-likelihood."""
-    e = points.residuals(at.theta) - at.shifts[:, None]
-    v = (points.sigma2 + at.s2) + at.extra[:, None]
-    r = np.exp(-0.5 * e * e / v)
-    r *= at.weights[:, None] / np.sqrt(v)
-    total = np.add.reduce(r, 0) + _TINY
-    r /= total
-    return e, v, r, float(np.add.reduce(np.log(total))) - 0.5 * points.n * _LOG_2PI
-
-
-def _climb(points: _Points, at: _Fit, most: int) -> _Fit:
-    """Up towards the nearest maximum of the likelihood, by steps and leaps."""
-    width = math.sqrt(at.s2 + float(points.sigma2.mean()))
-    first, likelihood = _step(points, at)
-    taken = 1
-    while taken < most:
-        second, better = _step(points, first)
-        taken += 1
-        if better - likelihood < ENOUGH:
-            first, likelihood = second, better
-            break
-        leapt = _leap(at, first, second, width) if taken < most else None
-        at, first, likelihood = first, second, better
-        if leapt is not None:
-            after, best = _step(points, leapt)
-            taken += 1
-            if best > better:
-                at, first, likelihood = leapt, after, best
-    free = points.p + 2 * (len(first.weights) - 1) + 1 + first.one_sided
-    first.criterion = float(free * math.log(points.n) - 2 * likelihood)
-    return first
-
-
-def _leap(at: _Fit, first: _Fit, second: _Fit, width: float) -> _Fit | None:
-    """Where two steps point to, in units in which all parameters are alike; None if to no line."""
-    x0, x1, x2 = (_vector(f, width) for f in (at, first, second))
-    step = x1 - x0
-    bend = x2 - x1 - step
-    length = -min(math.sqrt(float(step @ step) / max(float(bend @ bend), _TINY)), LEAP)
-    if length > -1.0:
-        return None
-    x = x0 - 2 * length * step + length * length * bend
-    p, k = len(at.theta), len(at.weights)
-    weights = x[-k:]
-    if weights.min() <= 0:
-        return None
-    variances = np.exp(x[p + 1 : p + 1 + k])
-    shifts = at.shifts.copy()
-    shifts[1] = x[p] * width
-    extra = np.concatenate(((0.0,), variances[1:]))
-    return _Fit(x[:p] * width, float(variances[0]), weights / weights.sum(), shifts, extra,
-                one_sided=at.one_sided)  # fmt: skip
-
-
-def _vector(at: _Fit, width: float) -> Array:
-    variances = at.extra.copy()
-    variances[0] = at.s2
-    return np.concatenate(
-        (at.theta / width, at.shifts[1:2] / width, np.log(variances), 3 * at.weights)
-    )
-
-
-def _step(points: _Points, at: _Fit) -> tuple[_Fit, float]:
-    """One step of expectation and maximisation, and the likelihood where it began."""
-    p = points.p
-    _, v, r, likelihood = _densities(points, at)
-    counts = np.add.reduce(r, 1)
-    r /= v
-    normal = (points.columns * np.add.reduce(r, 0)) @ points.columns.T
-    right = normal[:p, p]
-    if at.one_sided:
-        right = right - at.shifts[1] * (points.columns[:p] @ r[1])
-    theta = np.linalg.solve(normal[:p, :p], right)
-    e = points.residuals(theta)
-    shifts = at.shifts
-    if at.one_sided:
-        shifts = shifts.copy()
-        shifts[1] = (r[1] @ e) / np.add.reduce(r[1])
-    # Fisher's scoring of each variance, given the responsibilities.
-    r /= v
-    noise = r @ points.noise
-    off = e - shifts[:, None]
-    off *= off
-    mean2 = np.einsum("ij,ij->i", r, off) / noise[:, 0]
-    beyond = mean2 - noise[:, 1] / noise[:, 0]
-    s2 = _freed(float(mean2[0]), float(mean2[0] - beyond[0]), p, float(counts[0]))
-    extra = np.maximum(beyond - s2, max(9 * s2, 1e-4))
-    extra[0] = 0.0
-    if at.one_sided:
-        extra[1] = max(float(beyond[1]) - s2, 0.25 * s2, 1e-6)
-    weights = counts / points.n
-    return _Fit(theta, s2, weights, shifts, extra, one_sided=at.one_sided), likelihood
-
-
-def _conclude(points: _Points, at: _Fit) -> Mixture:
-    design, n, p = points.design, points.n, points.p
-    e, v, r, _ = _densities(points, at)
-    if at.weights[0] > 0.999:
-        covariance = np.linalg.inv((design.T * (r[0] / v[0])) @ design)
+def _conclude(points: Points, at: Line) -> Mixture:
+    theta = at.theta
+    e, v, r, _ = densities(points, at)
+    if len(at.weights) > 1:
+        covariance = _sandwich(points.design, e, v, r, at.one_sided)
+        plain = np.linalg.inv((points.design.T * (r[0] / v[0])) @ points.design)
+        freedom = max(float(r[0].sum()) - points.p, 3.0)
+        plain *= freedom / (freedom - 2)
+        if points.n < FEW and plain[0, 0] > covariance[0, 0]:
+            covariance = plain
+    elif points.n < FEW:
+        theta, covariance = _over_all_scatters(points)
     else:
-        covariance = _sandwich(design, e, v, r, at.one_sided)
+        covariance = np.linalg.inv((points.design.T / v[0]) @ points.design)
     return Mixture(
-        at.theta, covariance, math.sqrt(at.s2), r[0], len(at.weights),
+        theta, covariance, math.sqrt(at.s2), r[0], len(at.weights),
         float(at.shifts[1]) if at.one_sided else 0.0, float(at.weights[0]), at.criterion,
     )  # fmt: skip
+
+
+def _over_all_scatters(points: Points) -> tuple[Array, Array]:
+    """The line and its covariance, over all scatters that the stars may have.
+
+    A few stars can agree by chance, or all but the one that was measured best: then the likeliest
+    scatter is none, and the errors are told too small. Here each scatter counts by its likelihood
+    with the line integrated out, and by a prior that prefers neither end (1 / sqrt(s): the steps of
+    s grow with its root).
+    """
+    p, design = points.p, points.design
+    widest = 3 * float(np.ptp(points.y)) + 1e-3
+    s = widest * (np.arange(SCATTERS) + 0.5) ** 2 / SCATTERS**2
+    v = points.sigma2 + (s * s)[:, None]
+    normal = np.einsum("ia,ki,ib->kab", design, 1 / v, design)
+    inverse = np.linalg.inv(normal)
+    theta = np.einsum("kab,ib,ki->ka", inverse, design, points.y / v)
+    e = points.y - theta @ design.T
+    log = -0.5 * (np.log(v) + e * e / v).sum(axis=1) - 0.5 * np.linalg.slogdet(normal)[1]
+    weights = np.exp(log - log.max())
+    weights /= weights.sum()
+    mean = weights @ theta
+    off = theta - mean
+    covariance = np.einsum("k,kab->ab", weights, inverse) + (off.T * weights) @ off
+    assert covariance.shape == (p, p)
+    return mean, np.asarray(covariance)
 
 
 def _sandwich(design: Array, e: Array, v: Array, r: Array, one_sided: bool) -> Array:
