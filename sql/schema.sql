@@ -1405,6 +1405,8 @@ CREATE TABLE public.job (
     done_of bigint,
     error jsonb,
     created timestamp with time zone DEFAULT now() NOT NULL,
+    told timestamp with time zone,
+    rate double precision,
     CONSTRAINT job_check CHECK (((state = 'running'::public.job_state) = (claim IS NOT NULL)))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000');

@@ -19,8 +19,11 @@ FROM data_transfer_package b JOIN route r ON r.name = b.route WHERE b.id = %(abo
 
 -- name: to_bundle
 -- What has to cross and is in no open bundle of that route. Where two routes lead to one place, the
--- first by priority takes it.
-SELECT x.route, x.package, x.size, x.priority FROM crossing x JOIN route r ON r.name = x.route
+-- first by priority takes it. And how many bundles of its route and priority are formed and not across.
+SELECT x.route, x.package, x.size, x.priority, x.packed < now() - %(age)s AS waited, (
+  SELECT count(*) FROM data_transfer_package b WHERE b.route = x.route AND b.priority = x.priority AND b.closed IS NULL
+    AND EXISTS (SELECT FROM data_transfer_member m JOIN crossing y ON y.package = m.package AND y.route = b.route WHERE m.bundle = b.id)) AS formed
+FROM crossing x JOIN route r ON r.name = x.route
 WHERE NOT EXISTS (SELECT FROM data_transfer_member m JOIN data_transfer_package b ON b.id = m.bundle AND b.closed IS NULL
                   JOIN route o ON o.name = b.route WHERE m.package = x.package AND o.destination = r.destination)
   AND NOT EXISTS (SELECT FROM crossing y JOIN route s ON s.name = y.route

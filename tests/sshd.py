@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from tests.object_server import free_ports
 class Sshd:
     """The account that runs the tests, reached by a key at a port of this machine."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, address: str) -> None:
+        self.folder, self.port, self.address = folder, port, address
         self.key, self.known_hosts = folder / "id", folder / "known_hosts"
 
     def settings(self, path: Path, **more: object) -> dict[str, object]:
         """What observatory.yaml says of a route to it."""
         return {
-            "account": f"{getpass.getuser()}@127.0.0.1",
+            "account": f"{getpass.getuser()}@{self.address}",
             "path": str(path),
             "port": self.port,
             "key": str(self.key),
@@ -35,8 +35,8 @@ class Sshd:
 
 
 @contextmanager
-def sshd() -> Iterator[Sshd]:
-    """Skips where there is no sshd or rsync."""
+def sshd(address: str = "127.0.0.1", enter: Sequence[str] = ()) -> Iterator[Sshd]:
+    """Skips where there is no sshd or rsync. ``enter`` leads to the host that has ``address``."""
     program = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("no sshd: Debian's openssh-server is not installed")
@@ -46,23 +46,25 @@ def sshd() -> Iterator[Sshd]:
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # it wants to go there as nobody
     with tempfile.TemporaryDirectory(prefix="nightferry-sshd-") as name:
         (port,) = free_ports(1)
-        server = Sshd(Path(name), port)
+        server = Sshd(Path(name), port, address)
         make_key(server.key)
         make_key(server.folder / "host")
         os.replace(f"{server.key}.pub", server.folder / "authorized")
         server.known_hosts.write_text(
-            f"[127.0.0.1]:{port} {(server.folder / 'host.pub').read_text()}"
+            f"[{address}]:{port} {(server.folder / 'host.pub').read_text()}"
         )
         configuration = server.folder / "sshd_config"
         configuration.write_text(
-            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {name}/host\nPidFile none\n"
+            f"Port {port}\nListenAddress {address}\nHostKey {name}/host\nPidFile none\n"
             f"AuthorizedKeysFile {name}/authorized\nStrictModes no\nUsePAM no\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
             "PermitRootLogin prohibit-password\nMaxStartups 100\n"
+            f"SetEnv PATH={os.environ['PATH']}\n"  # what is installed here is installed there
         )
         log = server.folder / "log"
         process = subprocess.Popen(
             [
+                *enter,
                 "setpriv",
                 "--pdeathsig=KILL",
                 program,

@@ -53,8 +53,18 @@ def changed(ends: Ends, far_host: Sshd, path: Path, **settings: object) -> Ends:
 
 
 class TestRsyncTransport(TransportContract):
-    @pytest.fixture
-    def ends(self, far_host: Sshd, tmp_path: Path) -> Iterator[Ends]:
+    """By one command, as small packages are sent, and by rsync."""
+
+    @pytest.fixture(params=["small", "large"])
+    def ends(
+        self,
+        far_host: Sshd,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[Ends]:
+        if request.param == "large":
+            monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)
         yield from ends_at(far_host, tmp_path, tmp_path / "archive")
 
 
@@ -66,7 +76,11 @@ def test_a_strange_name_crosses_as_it_is(ends: Ends) -> None:
     assert get(ends.destination, sent.temporary) == DATA
 
 
-def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(far_host: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 2**24])
+def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(
+    far_host: Sshd, tmp_path: Path, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", small)
     limit = {"rate": "1 MB"}
     for slow in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth=limit):
         parcel = a_parcel(slow, DATA)
@@ -76,7 +90,11 @@ def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(far_host: Sshd, tmp_p
         assert len({amount for amount in told if 0 < amount < len(DATA)}) >= 1
 
 
-def test_what_arrived_before_a_cut_does_not_cross_again(far_host: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 2**24])
+def test_what_arrived_before_a_cut_does_not_cross_again(
+    far_host: Sshd, tmp_path: Path, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", small)
     for slow in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth={"rate": "2 MB"}):
         parcel = a_parcel(slow, DATA * 3)
 

@@ -6,15 +6,18 @@ account without a question: nobody is there to answer.
 
 import os
 import re
+import select
 import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 from nightferry.errors import GiveUp, NightferryError, Retry, Unavailable
 from nightferry.marker import MARKER_FILE
@@ -22,6 +25,7 @@ from nightferry.marker import MARKER_FILE
 PATIENCE = 60  # seconds without a sign of life from the far end
 # Those that processors do by themselves first: a fast link is not to wait for its encryption.
 _CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr"
+_LAST_WORDS = 5.0  # seconds for the far end to write what it got, once it gets no more
 _EVERY = 0.05  # seconds between two looks at what is said
 _NO_MARKER, _NO_DIRECTORY = 64, 65
 
@@ -84,16 +88,26 @@ class Far:
         Raises:
             Unavailable, Retry, GiveUp: as its errors mean.
         """
+        ended = self.tell(script, *values, waiting=waiting)
+        if ended.code:
+            raise self.trouble(ended)
+        return ended.said
+
+    def tell(
+        self,
+        script: str,
+        *values: str,
+        waiting: Callable[[], None] = lambda: None,
+        send: Iterator[bytes] | None = None,
+    ) -> "Ended":
+        """As :meth:`ask`, with ``send`` for its standard input, and however it ends."""
         guarded = (
             f"cd -P -- {shlex.quote(self.path)} || exit {_NO_DIRECTORY}\n"
             f"grep -qF -- {shlex.quote(self.marker or self.location)} {MARKER_FILE} "
             f"|| exit {_NO_MARKER}\n" + script
         )
         command = shlex.join(["sh", "-c", guarded, "nightferry", *values])
-        ended = run([*self.shell, self.account, command], waiting)
-        if ended.code:
-            raise self.trouble(ended)
-        return ended.said
+        return run([*self.shell, self.account, command], waiting, send=send)
 
     def trouble(self, ended: "Ended") -> NightferryError:
         """What the end of ssh, or of rsync, means to us."""
@@ -145,21 +159,27 @@ def run(
     waiting: Callable[[], None],
     heard: Callable[[str], None] = lambda _: None,
     until: float | None = None,
+    send: Iterator[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
     """Runs a program to its end. ``waiting`` is called all the while and ends it by raising;
     ``heard`` gets what it prints, as it comes. At ``until`` (monotonic) it is ended in good order.
+    ``send`` is its standard input, and may end it by raising as well.
     """
     with (
         tempfile.TemporaryFile() as trouble,
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=trouble,
-            env=os.environ | {"LC_ALL": "C"},
+            command, stdin=subprocess.DEVNULL if send is None else subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=trouble,
+            env={**(environment or os.environ), "LC_ALL": "C"},
         ) as process,
     ):  # fmt: skip
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         said: list[str] = []
         try:
+            if send is not None:
+                _feed(process, send, waiting)
             while True:
                 ended = process.poll() is not None
                 if text := (process.stdout.read() or b"").decode("utf-8", "replace"):
@@ -176,6 +196,37 @@ def run(
             raise
         trouble.seek(0)
         return Ended(process.returncode, "".join(said), trouble.read().decode("utf-8", "replace"))
+
+
+def _feed(
+    process: "subprocess.Popen[bytes]", send: Iterator[bytes], waiting: Callable[[], None]
+) -> None:
+    """All of it, or as much as is taken. Whatever ends it, the program first writes what it got."""
+    assert process.stdin is not None
+    pipe = process.stdin.fileno()
+    os.set_blocking(pipe, False)
+    try:
+        for chunk in send:
+            rest = memoryview(chunk)
+            while rest and process.poll() is None:
+                if select.select([], [pipe], [], _EVERY)[1]:
+                    rest = rest[os.write(pipe, rest) :]
+                else:
+                    waiting()
+    except BrokenPipeError:
+        return  # it ended before: its code says why
+    except BaseException:
+        _close(process.stdin)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LAST_WORDS)
+        raise
+    finally:
+        _close(process.stdin)
+
+
+def _close(pipe: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):
+        pipe.close()
 
 
 def _wait_a_little(process: "subprocess.Popen[bytes]") -> None:
