@@ -1,7 +1,7 @@
 -- The ledger again, out of the archives: what is lacking is added, and nothing that a row says is changed.
 
 -- name: place
-SELECT name, type::text, storage::text, site, marker::text, coalesce(settings -> 'store', '{}') AS store FROM data_location WHERE name = %(location)s;
+SELECT name, type::text, storage::text, site, marker::text, settings FROM data_location WHERE name = %(location)s;
 
 -- name: awake
 -- Daemons that would register or pack meanwhile.

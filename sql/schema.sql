@@ -1076,6 +1076,15 @@ CREATE TABLE public.catalog_star (
     name text
 );
 
+CREATE VIEW public.held_at_site AS
+ SELECT c.package,
+    l.site
+   FROM (public.physical_copy c
+     JOIN public.data_location l ON (((l.name = c.location) AND (l.type <> 'SOURCE'::public.location_type))))
+  WHERE ((c.package IS NOT NULL) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])) AND (NOT (EXISTS ( SELECT
+           FROM public.breaker b
+          WHERE ((b.name = l.name) AND (b.state = 'open'::public.breaker_state))))));
+
 CREATE TABLE public.route (
     name text NOT NULL,
     origin text NOT NULL,
@@ -1087,41 +1096,81 @@ CREATE TABLE public.route (
     CONSTRAINT route_check CHECK ((origin <> destination))
 );
 
+CREATE VIEW public.way AS
+ SELECT r.name AS route,
+    r.origin,
+    r.destination,
+    o.site AS from_site,
+    d.site AS to_site,
+    r.priority,
+    d.priority AS place_priority,
+    (EXISTS ( SELECT
+           FROM public.breaker b
+          WHERE ((b.name = ANY (ARRAY[r.name, r.destination])) AND (b.state = 'open'::public.breaker_state)))) AS broken
+   FROM ((public.route r
+     JOIN public.data_location o ON ((o.name = r.origin)))
+     JOIN public.data_location d ON (((d.name = r.destination) AND d.active)))
+  WHERE r.active;
+
 CREATE VIEW public.route_feeds AS
- WITH RECURSIVE feeds(route, site) AS (
-         SELECT r.name,
-            l.site
-           FROM (public.route r
-             JOIN public.data_location l ON ((l.name = r.destination)))
-          WHERE (r.active AND l.active)
-        UNION
-         SELECT f.route,
-            there.site
-           FROM (((feeds f
-             JOIN public.data_location here ON (((here.site = f.site) AND (here.type = 'BUFFER'::public.location_type) AND here.active)))
-             JOIN public.route r ON (((r.origin = here.name) AND r.active)))
-             JOIN public.data_location there ON (((there.name = r.destination) AND there.active)))
+ WITH RECURSIVE ways AS MATERIALIZED (
+         SELECT way.route,
+            way.origin,
+            way.destination,
+            way.from_site,
+            way.to_site,
+            way.priority,
+            way.place_priority,
+            way.broken
+           FROM public.way
+        ), leads(route, site, past, whole) AS (
+         SELECT w_1.route,
+            w_1.to_site,
+            ARRAY[w_1.from_site, w_1.to_site] AS "array",
+            (NOT w_1.broken) AS "?column?"
+           FROM ways w_1
+        UNION ALL
+         SELECT l.route,
+            w_1.to_site,
+            (l.past || w_1.to_site),
+            (l.whole AND (NOT w_1.broken))
+           FROM (leads l
+             JOIN ways w_1 ON (((w_1.from_site = l.site) AND (w_1.to_site <> ALL (l.past)))))
+        ), reached AS (
+         SELECT l.route,
+            l.site,
+            bool_or(l.whole) AS whole,
+            (min(cardinality(l.past)) - 1) AS legs
+           FROM leads l
+          GROUP BY l.route, l.site
         )
- SELECT route,
-    site
-   FROM feeds;
+ SELECT r.route,
+    r.site,
+    r.whole,
+    r.legs,
+    w.origin,
+    w.from_site,
+    (row_number() OVER (PARTITION BY w.origin, r.site ORDER BY r.whole DESC, w.priority, w.place_priority, r.legs, r.route) = 1) AS preferred
+   FROM (reached r
+     JOIN ways w ON ((w.route = r.route)));
 
 CREATE VIEW public.crossing AS
- SELECT r.name AS route,
+ SELECT w.route,
     p.id AS package,
     p.size,
     p.priority,
     p.packed
-   FROM (((public.route r
-     JOIN public.data_location destination ON (((destination.name = r.destination) AND destination.active)))
-     JOIN public.physical_copy here ON (((here.location = r.origin) AND (here.state = 'present'::public.copy_state) AND (here.package IS NOT NULL))))
+   FROM ((public.way w
+     JOIN public.physical_copy here ON (((here.location = w.origin) AND (here.state = 'present'::public.copy_state) AND (here.package IS NOT NULL))))
      JOIN public.raw_data_package p ON ((p.id = here.package)))
-  WHERE (r.active AND (NOT (EXISTS ( SELECT
+  WHERE ((NOT (EXISTS ( SELECT
            FROM public.physical_copy t
-          WHERE ((t.package = p.id) AND (t.location = r.destination) AND (t.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND (EXISTS ( SELECT
+          WHERE ((t.package = p.id) AND (t.location = w.destination) AND (t.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND ((w.from_site = w.to_site) OR (NOT (EXISTS ( SELECT
+           FROM public.held_at_site h
+          WHERE ((h.package = p.id) AND (h.site = w.to_site)))))) AND (EXISTS ( SELECT
            FROM ((public.archives_for(p.program) a(name)
              JOIN public.data_location l ON ((l.name = a.name)))
-             JOIN public.route_feeds f ON (((f.route = r.name) AND (f.site = l.site))))
+             JOIN public.route_feeds f ON (((f.route = w.route) AND (f.site = l.site) AND f.preferred)))
           WHERE (NOT (EXISTS ( SELECT
                    FROM public.physical_copy c
                   WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))));
@@ -1592,6 +1641,31 @@ CREATE TABLE public.reduced_datum (
     source_location text NOT NULL,
     superseded timestamp with time zone
 );
+
+CREATE VIEW public.refill_gap AS
+ SELECT DISTINCT p.id AS package,
+    n.origin AS buffer,
+    p.priority
+   FROM (((public.raw_data_package p
+     CROSS JOIN LATERAL public.archives_for(p.program) a(name))
+     JOIN public.data_location l ON ((l.name = a.name)))
+     CROSS JOIN LATERAL ( SELECT f.origin
+           FROM (public.route_feeds f
+             JOIN public.data_location o ON (((o.name = f.origin) AND o.active)))
+          WHERE ((f.site = l.site) AND f.preferred AND (EXISTS ( SELECT
+                   FROM (public.physical_copy c
+                     JOIN public.data_location h ON (((h.name = c.location) AND (h.type <> 'SOURCE'::public.location_type))))
+                  WHERE ((c.package = p.id) AND (c.state = 'present'::public.copy_state) AND (h.site = f.from_site)))))
+          ORDER BY f.whole DESC, f.legs, o.priority, f.origin
+         LIMIT 1) n)
+  WHERE ((p.state = 'packed'::public.package_state) AND (NOT (EXISTS ( SELECT
+           FROM public.physical_copy c
+          WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND (NOT (EXISTS ( SELECT
+           FROM public.held_at_site h
+          WHERE ((h.package = p.id) AND (h.site = l.site))))) AND (NOT (EXISTS ( SELECT
+           FROM (public.physical_copy c
+             JOIN public.route_feeds f ON (((f.origin = c.location) AND (f.site = l.site))))
+          WHERE ((c.package = p.id) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state])))))));
 
 CREATE VIEW public.safety AS
  SELECT a.subject,

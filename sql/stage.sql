@@ -7,7 +7,7 @@ WHERE s.state = 'wanted' OR (s.state = 'leaving' AND (s.detail = '' OR s.changed
 UNION ALL
 SELECT g.id || '@' || g.location, g.location, g.location, 90 FROM staging g
 WHERE (g.state = 'open' AND NOT EXISTS (SELECT FROM staging_member m JOIN staged_package s ON s.id = m.staged WHERE m.staging = g.id AND s.state <> 'ready'))
-   OR g.state = 'ended';
+   OR (g.state = 'ended' AND (g.outcome IN ('expired', 'given back') OR g.changed < now() - interval '10 minutes'));
 
 -- name: facts
 SELECT s.id, CASE s.state WHEN 'wanted' THEN 'unpack' ELSE 'remove' END AS work, s.path, p.id AS package, p.name, p.size, '' AS command, NULL AS manifest,

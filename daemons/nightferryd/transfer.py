@@ -20,7 +20,15 @@ from typing import Any
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import Cancelled, GaveWay, GiveUp, Stopping, Unreadable
+from nightferry.errors import (
+    Cancelled,
+    GaveWay,
+    GiveUp,
+    NoAnswer,
+    Stopping,
+    Unavailable,
+    Unreadable,
+)
 from nightferry.jobs import Job, Wanted
 from nightferry.transports import NotTheParcel, Parcel, Sent, Transport, open_transport
 
@@ -55,7 +63,7 @@ def transfer(job: Job, settings: Settings, work: Work) -> None:
         work.far_end(facts["destination"], facts["marker"]),
         facts["settings"],
     )
-    transport.probe()
+    _ask(transport)
     crossing = Crossing(job, work, sum(parcel["size"] for parcel in facts["parcels"]))
     waiting = [
         Parcel(p["package"], p["path"], p["path"], p["size"], p["sha256"]) for p in facts["parcels"]
@@ -74,6 +82,14 @@ def transfer(job: Job, settings: Settings, work: Work) -> None:
             raise
     if crossing.refused is not None:
         raise crossing.refused
+
+
+def _ask(transport: Transport) -> None:
+    """A bundle may be all that waits: where its route does not answer, others go another way."""
+    try:
+        transport.probe()
+    except Unavailable as error:
+        raise NoAnswer(error.what, str(error)) from error
 
 
 class Crossing:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from nightferry.errors import GiveUp, Retry, Unavailable
 from nightferry.transports.base import Parcel
-from nightferry.transports.rsync import RsyncTransport, far_name, local_name
-from nightferry.transports.rsync import Settings as RsyncSettings
-from nightferry.transports.ssh import Ended, run
+from nightferry.transports.rsync import FarSettings, RsyncTransport
+from nightferry.transports.ssh import Ended, far_name, local_name, run
 
 _ASK_EVERY = 2.0  # seconds: bbcp itself says how far it is four times a minute
 _STOPPED = (-15, 143)  # by us: the bandwidth changes
@@ -33,8 +32,8 @@ _SINK = '/bin/sh -c cat>>"$NIGHTFERRY_FILE"'
 _FAR = '/bin/sh -c eval${IFS}"$NIGHTFERRY_FAR"'
 
 
-@dataclass(frozen=True)
-class Settings(RsyncSettings):
+@dataclass(frozen=True, kw_only=True)
+class Settings(FarSettings):
     """``settings:`` of a route in observatory.yaml. ``streams`` are packages, each with so many
     ``connections``."""
 
@@ -117,7 +116,7 @@ class BbcpTransport(RsyncTransport):
         }
 
     def _size(self, temporary: str) -> int:
-        return int(self._far.ask(_SIZE, far_name(temporary)))
+        return int(self._far.ask_of(temporary, _SIZE))
 
     def _at_rest(self, temporary: str) -> int:
         """Its size once nobody appends to it any more: the far end ends after ours."""

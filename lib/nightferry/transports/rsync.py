@@ -7,26 +7,32 @@ the location there, ``port``, ``key``, ``known_hosts``, ``bandwidth`` and ``stre
 """
 
 import hashlib
-import json
 import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
 
-from nightferry import yamlfile
-from nightferry.errors import ConfigError, Retry, Stopping, Unavailable
-from nightferry.names import to_bytes
+from nightferry.errors import ConfigError, NoRoom, Stopping, Unavailable
 from nightferry.stores.base import Store
 from nightferry.stores.posix import PosixStore
 from nightferry.temporary import temporary_path
-from nightferry.transports.bandwidth import Bandwidth, Meter
-from nightferry.transports.base import MOST_STREAMS, Elsewhere, NotTheParcel, Parcel, Sent
-from nightferry.transports.ssh import PATIENCE, Ended, Far, run
+from nightferry.transports.bandwidth import Meter
+from nightferry.transports.base import (
+    Elsewhere,
+    NotTheParcel,
+    Parcel,
+    Sent,
+    Settings,
+    check_size,
+    ignore,
+    read_settings,
+)
+from nightferry.transports.ssh import PATIENCE, Ended, Far, far_name, local_name, run
 
 _BYTES = re.compile(r"^\s*([\d,]+)\s+\d+%", re.MULTILINE)
 _STOPPED = (-15, 20)  # by us: the bandwidth changes
@@ -34,52 +40,50 @@ _SLACK = 1024 * 1024  # room that is left at the far end
 # Bytes of a package that crosses by one command of the far shell: asking first, starting rsync and
 # settling afterwards would take longer than its bytes.
 SMALL = 16 * 1024 * 1024
-_BEGUN_BEFORE, _NO_ROOM = 66, 67
+_BEGUN_BEFORE, _NO_ROOM = 68, 69
 
-# Its names are ours: only a temporary file's is ever given to these.
+# What is done at the far end to a temporary file of ours, and to no other: Far.ask_of sees to it.
 _LOOK = """mkdir -p -- "$(dirname -- "$1")" && : >>"$1" || exit 1
 stat -c %s -- "$1"; stat -f -c '%a %S' -- "$1"
 """
 _HASH = """sha256sum <"$1" """
 _BEGIN_AGAIN = """: >"$1" """
-_WHOLE = """mkdir -p -- "$(dirname -- "$1")" || exit 1
-[ -s "$1" ] && exit 66
+_WHOLE = f"""mkdir -p -- "$(dirname -- "$1")" || exit 1
+[ -s "$1" ] && exit {_BEGUN_BEFORE}
 : >>"$1" || exit 1
 set -- "$1" "$2" $(stat -f -c '%a %S' -- "$1")
-[ $(($3 * $4)) -ge "$2" ] || { rm -f -- "$1"; exit 67; }
+[ $(($3 * $4)) -ge "$2" ] || {{ rm -f -- "$1"; exit {_NO_ROOM}; }}
 cat >>"$1" && sync -- "$1" "$(dirname -- "$1")"
 """
 _FORGET = """rm -f -- "$1" """
+_FORGET_IF_EMPTY = """[ -s "$1" ] || rm -f -- "$1" """
 _SETTLE = """sync -- "$1" "$(dirname -- "$1")" """
 
 
-@dataclass(frozen=True)
-class Settings:
-    """``settings:`` of a route in observatory.yaml."""
+@dataclass(frozen=True, kw_only=True)
+class FarSettings(Settings):
+    """Those of a route that leads to another host."""
 
     account: str
     path: Path
     port: int = 22
     key: Path | None = None
     known_hosts: Path | None = None
-    bandwidth: Bandwidth = field(default_factory=Bandwidth)
-    streams: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not re.fullmatch(r"[A-Za-z0-9][\w.@:%-]*", self.account):
             raise ValueError(f"account must be user@host, not {self.account!r}")
         if not self.path.is_absolute():
             raise ValueError("path must be absolute: it is the location's root at the far end")
-        if not 1 <= self.streams <= MOST_STREAMS:
-            raise ValueError(f"streams must be from 1 to {MOST_STREAMS}")
 
 
 class RsyncTransport:
     """The route ``route`` from ``source``, mounted here, to a directory of another host."""
 
-    settings_kind: type[Settings] = Settings
+    settings_kind: type[FarSettings] = FarSettings
 
-    def __init__(self, route: str, source: PosixStore, far: Far, settings: Settings) -> None:
+    def __init__(self, route: str, source: PosixStore, far: Far, settings: FarSettings) -> None:
         self.route = route
         self.settings = settings
         self._source = source
@@ -94,9 +98,7 @@ class RsyncTransport:
         settings: Mapping[str, object],
     ) -> "RsyncTransport":
         """Raises ConfigError."""
-        how = yamlfile.parse(
-            json.dumps(dict(settings)), cls.settings_kind, f"route {route}: settings"
-        )
+        how = read_settings(route, settings, cls.settings_kind)
         if not isinstance(source, PosixStore):
             raise ConfigError(f"route {route}: its bytes are read from a directory")
         if not isinstance(destination, Elsewhere | PosixStore):
@@ -116,13 +118,11 @@ class RsyncTransport:
             self._source.probe()
         except Unavailable as error:
             raise Unavailable(self.route, f"route {self.route}: {error}") from error
-        self._far.ask("true")
+        self._far.answers()
 
     def send(self, parcel: Parcel, progress: Callable[[int], None] | None = None) -> Sent:
-        tell = progress or _ignore
-        seen = self._source.size(parcel.path)
-        if seen != parcel.size:
-            raise self._not_the_parcel(parcel, f"it has {seen} bytes, not {parcel.size}")
+        tell = progress or ignore
+        check_size(self._source, parcel)
         temporary = temporary_path(parcel.destination_path, parcel.token)
         if parcel.size <= SMALL and self._send_whole(parcel, temporary, tell):
             return Sent(temporary, parcel.size, 0)
@@ -140,7 +140,7 @@ class RsyncTransport:
                 stop.set()
                 raise
         self._compare(parcel, temporary, hashing.result())
-        self._far.ask(_SETTLE, far_name(temporary), waiting=lambda: tell(parcel.size))
+        self._far.ask_of(temporary, _SETTLE, waiting=lambda: tell(parcel.size))
         return Sent(temporary, parcel.size - there, there)
 
     def _send_whole(self, parcel: Parcel, temporary: str, tell: Callable[[int], None]) -> bool:
@@ -157,9 +157,8 @@ class RsyncTransport:
                 tell(sent)
                 meter.sent(len(chunk), partial(tell, sent))
 
-        ended = self._far.tell(
-            _WHOLE, far_name(temporary), str(parcel.size + _SLACK), send=through()
-        )
+        needed = str(parcel.size + _SLACK)
+        ended = self._far.tell_of(temporary, _WHOLE, needed, send=through())
         if ended.code == _BEGUN_BEFORE:
             return False
         if ended.code == _NO_ROOM:
@@ -172,29 +171,31 @@ class RsyncTransport:
     def _compare(self, parcel: Parcel, temporary: str, sha256: str) -> None:
         """What was read here is what the ledger says; else nothing of it stays there."""
         if sha256 != parcel.sha256:
-            self._far.ask(_FORGET, far_name(temporary))
-            raise self._not_the_parcel(parcel, f"its bytes do not have the SHA-256 {parcel.sha256}")
+            self._far.ask_of(temporary, _FORGET)
+            why = f"its bytes do not have the SHA-256 {parcel.sha256}"
+            raise NotTheParcel.at(self._source, parcel, why)
 
     def _begin(self, parcel: Parcel, temporary: str, tell: Callable[[int], None]) -> int:
         """How much of it is there already: its beginning, or nothing; and room for the rest."""
-        name = far_name(temporary)
-        size, blocks, block = map(int, self._far.ask(_LOOK, name).split())
-        if size and (size > parcel.size or not self._agrees(parcel, name, size, tell)):
-            self._far.ask(_BEGIN_AGAIN, name)
+        size, blocks, block = map(int, self._far.ask_of(temporary, _LOOK).split())
+        if size and (size > parcel.size or not self._agrees(parcel, temporary, size, tell)):
+            self._far.ask_of(temporary, _BEGIN_AGAIN)
             blocks, size = blocks + size // block, 0
         if blocks * block < parcel.size - size + _SLACK:
-            self._far.ask('[ -s "$1" ] || rm -f -- "$1"', name)
+            self._far.ask_of(temporary, _FORGET_IF_EMPTY)
             raise self._no_room(parcel, parcel.size - size)
         return size
 
-    def _no_room(self, parcel: Parcel, needed: int) -> Retry:
-        return Retry(
+    def _no_room(self, parcel: Parcel, needed: int) -> NoRoom:
+        return NoRoom(
             f"route {self.route}: {parcel.destination_path} needs {needed} bytes, and "
             f"{self._far.location} has fewer free: make room there."
         )
 
-    def _agrees(self, parcel: Parcel, name: str, size: int, tell: Callable[[int], None]) -> bool:
-        there = self._far.ask(_HASH, name, waiting=lambda: tell(0)).split()[0]
+    def _agrees(
+        self, parcel: Parcel, temporary: str, size: int, tell: Callable[[int], None]
+    ) -> bool:
+        there = self._far.ask_of(temporary, _HASH, waiting=lambda: tell(0)).split()[0]
         digest = hashlib.sha256()
         for chunk in self._source.read(parcel.path, 0, size):
             digest.update(chunk)
@@ -247,22 +248,3 @@ class RsyncTransport:
     def _trouble(self, parcel: Parcel, ended: Ended) -> Exception:
         self._source.size(parcel.path)  # FileNotFoundError: it is the sender's that went
         return self._far.trouble(ended)
-
-    def _not_the_parcel(self, parcel: Parcel, why: str) -> NotTheParcel:
-        return NotTheParcel(
-            f"{self._source.location}:{parcel.path}: {why}. The sender's copy is not what the "
-            "ledger says, and nothing of it was kept at the destination. Verify that copy.",
-        )
-
-
-def local_name(path: str) -> str:
-    return to_bytes(path).decode("utf-8", "surrogateescape")
-
-
-def far_name(temporary: str) -> str:
-    """As the far disk has it: never one that begins like an option."""
-    return f"./{local_name(temporary)}"
-
-
-def _ignore(_: int) -> None:
-    """Nobody asked for progress."""
