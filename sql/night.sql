@@ -35,17 +35,20 @@ WHERE night = %(night)s AND handling <> 'canary' ORDER BY coalesce(exposure_star
 -- name: archives
 -- Which archives hold how many of the night's files, and the reading of each that is longest ago.
 WITH t AS MATERIALIZED (
-  SELECT coalesce(m.package, f.id) AS subject, count(*) AS files FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id
+  SELECT coalesce(m.package, f.id) AS subject, count(*) AS files
+  FROM raw_data_file f LEFT JOIN LATERAL (SELECT m.package FROM package_member m WHERE m.file = f.id OFFSET 0) m ON true
   WHERE f.night = %(night)s AND f.handling <> 'canary' GROUP BY 1)
 SELECT a.location, a.failure_domain, a.active, sum(t.files) AS files, sum(t.files) FILTER (WHERE a.proof_ended IS NULL) AS unread,
        min(a.proof_ended) AS oldest_proof
-FROM t JOIN archive_copy a ON a.subject = t.subject GROUP BY 1, 2, 3 ORDER BY 1;
+-- OFFSET 0: of these packages alone, instead of every copy that there is
+FROM t CROSS JOIN LATERAL (SELECT * FROM archive_copy a WHERE a.subject = t.subject OFFSET 0) a GROUP BY 1, 2, 3 ORDER BY 1;
 
 -- name: at_source
 SELECT count(*) FILTER (WHERE c.state = 'deleted') AS freed_files, coalesce(sum(c.size) FILTER (WHERE c.state = 'deleted'), 0) AS freed_bytes,
        count(*) FILTER (WHERE c.state IN ('present', 'deleting')) AS kept_files,
        coalesce(sum(c.size) FILTER (WHERE c.state IN ('present', 'deleting')), 0) AS kept_bytes
-FROM raw_data_file f JOIN physical_copy c ON c.file = f.id JOIN data_location l ON l.name = c.location AND l.type = 'SOURCE'
+FROM raw_data_file f CROSS JOIN LATERAL (
+  SELECT c.state, c.size, c.location FROM physical_copy c WHERE c.file = f.id OFFSET 0) c JOIN data_location l ON l.name = c.location AND l.type = 'SOURCE'
 WHERE f.night = %(night)s AND f.handling <> 'canary';
 
 -- name: gaps

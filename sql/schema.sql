@@ -368,9 +368,11 @@ CREATE FUNCTION public.file_answers(files uuid[]) RETURNS TABLE(file uuid, packa
     LANGUAGE sql STABLE
     AS $$
   WITH f AS MATERIALIZED (
-    SELECT f.id, f.handling, f.location, m.package, coalesce(m.package, f.id) AS subject,
+    SELECT f.id, f.handling, f.location, p.id AS package, coalesce(p.id, f.id) AS subject,
            p.state AS package_state, coalesce(p.program, f.program) AS program
-    FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id LEFT JOIN raw_data_package p ON p.id = m.package
+    -- OFFSET 0: of these files alone, instead of every member that there is
+    FROM raw_data_file f LEFT JOIN LATERAL (
+      SELECT p.id, p.state, p.program FROM package_member m JOIN raw_data_package p ON p.id = m.package WHERE m.file = f.id OFFSET 0) p ON true
     WHERE f.id = ANY(files)),
   thing AS MATERIALIZED (
     SELECT t.subject, t.program, copies_for(t.program) AS need,
@@ -2061,13 +2063,13 @@ CREATE INDEX job_claimed_by ON public.job USING btree (claimed_by) WHERE (state 
 
 CREATE INDEX job_clock ON public.job USING btree (due) WHERE (state = ANY (ARRAY['waiting'::public.job_state, 'running'::public.job_state]));
 
-CREATE INDEX job_done_at ON ONLY public.job_done USING btree (at);
-
 CREATE INDEX job_done_claim ON ONLY public.job_done USING btree (id, claim);
 
-CREATE INDEX job_done_default_at_idx ON public.job_done_default USING btree (at);
-
 CREATE INDEX job_done_default_id_claim_idx ON public.job_done_default USING btree (id, claim);
+
+CREATE INDEX job_done_kind ON ONLY public.job_done USING btree (kind, at);
+
+CREATE INDEX job_done_default_kind_at_idx ON public.job_done_default USING btree (kind, at);
 
 CREATE INDEX job_ready ON public.job USING btree (kind, place, needs, priority, due, id) WHERE (state = 'ready'::public.job_state);
 
@@ -2129,9 +2131,9 @@ CREATE INDEX verification_copy ON public.verification USING btree (copy, ended D
 
 CREATE INDEX verification_good ON public.verification USING btree (copy, ended DESC) WHERE (outcome = 'good'::public.reading_outcome);
 
-ALTER INDEX public.job_done_at ATTACH PARTITION public.job_done_default_at_idx;
-
 ALTER INDEX public.job_done_claim ATTACH PARTITION public.job_done_default_id_claim_idx;
+
+ALTER INDEX public.job_done_kind ATTACH PARTITION public.job_done_default_kind_at_idx;
 
 CREATE TRIGGER calibrated AFTER INSERT ON public.calibration FOR EACH ROW WHEN ((new.file IS NOT NULL)) EXECUTE FUNCTION public.calibrated();
 

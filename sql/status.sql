@@ -2,9 +2,9 @@
 
 -- name: lately
 -- What ingest and the others had to do with the last two nights.
-SELECT (SELECT count(*) FROM raw_data_file f WHERE f.night >= (now() AT TIME ZONE 'UTC')::date - 1 AND f.handling <> 'canary') AS registered,
-       (SELECT count(*) FROM raw_data_file f WHERE f.night >= (now() AT TIME ZONE 'UTC')::date - 1 AND f.handling = 'archive'
-          AND NOT EXISTS (SELECT FROM package_member m WHERE m.file = f.id)) AS in_no_package;
+SELECT (SELECT count(*) FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1 AND instrument <> 'nightferry-canary') AS registered,
+       (SELECT count(*) FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1
+          AND handling = 'archive' AND NOT in_package) AS in_no_package;
 
 -- name: daemons
 SELECT daemon, host, name, version, started, seen, stopped, status, now() AS now FROM heartbeat ORDER BY daemon, host, name;

@@ -23,6 +23,7 @@ GROUPS = {
     "latency": "closed to committed, under 50 frames a second",
     "catalog": "a catalogue loaded next to COPY, a cone next to q3c's",
     "zeropoint": "the zero point of a list of stars, next to stdpipe's",
+    "answers": "nf status and nf night on a ledger of 10,000,000 files",
     "service": "under a real systemd: until all are ready, and what they cost idle",
     "memory": "the most memory of each daemon while 4 GB pass through",
 }

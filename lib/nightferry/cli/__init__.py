@@ -11,11 +11,10 @@ from keyword import iskeyword
 from pathlib import Path
 
 import click
-import sqlalchemy as sa
 
 from nightferry.cli import show
 from nightferry.cli.context import Context
-from nightferry.db import DatabaseAway, SchemaMismatch, first_line
+from nightferry.db import REFUSED, DatabaseAway, SchemaMismatch, first_line
 from nightferry.errors import ConfigError, NightferryError
 
 _NO_WORDS = {"__main__", "capabilities", "context", "named", "show"}  # what the words share
@@ -85,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         show.fail(str(error), show.USAGE)
     except NightferryError as error:
         show.fail(str(error), show.CANNOT_TELL)
-    except sa.exc.DBAPIError as error:
+    except REFUSED as error:
         show.fail(f"the database refuses: {first_line(error)}", show.CANNOT_TELL)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()

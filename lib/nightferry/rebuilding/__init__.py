@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from nightferry import jobs
-from nightferry.db import Database, Row, Tx, first_line
+from nightferry.db import REFUSED, Database, Row, Tx, first_line
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.rebuilding.finding import Damaged, Found, Loose, look_through
 from nightferry.rebuilding.recording import Conflict, Recorder
@@ -189,7 +187,7 @@ class _Run:
             packages, files, observations, copied = self.database.run(work)
         except Conflict as conflict:
             done.refused.append(Damaged(found.path, str(conflict)))
-        except sa.exc.DBAPIError as error:
+        except REFUSED as error:
             done.refused.append(Damaged(found.path, f"the database refuses: {first_line(error)}"))
         else:
             done.packages += packages
