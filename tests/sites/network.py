@@ -112,7 +112,7 @@ class Host:
     def ask(self, *command: str | Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             self._inside(command), capture_output=True, text=True, check=False, cwd="/",
-            timeout=120, env=environment(),
+            timeout=300, env=environment(),
         )  # fmt: skip
 
     def run(self, *command: str | Path) -> str:
