@@ -1645,29 +1645,48 @@ CREATE TABLE public.reduced_datum (
 );
 
 CREATE VIEW public.refill_gap AS
- SELECT DISTINCT p.id AS package,
-    n.origin AS buffer,
-    p.priority
-   FROM (((public.raw_data_package p
-     CROSS JOIN LATERAL public.archives_for(p.program) a(name))
-     JOIN public.data_location l ON ((l.name = a.name)))
-     CROSS JOIN LATERAL ( SELECT f.origin
-           FROM (public.route_feeds f
-             JOIN public.data_location o ON (((o.name = f.origin) AND o.active)))
-          WHERE ((f.site = l.site) AND f.preferred AND (EXISTS ( SELECT
+ WITH feeds AS MATERIALIZED (
+         SELECT f_1.route,
+            f_1.site,
+            f_1.whole,
+            f_1.legs,
+            f_1.origin,
+            f_1.from_site,
+            f_1.preferred,
+            o.priority AS place_priority,
+            o.active
+           FROM (public.route_feeds f_1
+             JOIN public.data_location o ON ((o.name = f_1.origin)))
+        ), lacking AS MATERIALIZED (
+         SELECT DISTINCT p.id AS package,
+            p.priority,
+            l.site
+           FROM ((public.raw_data_package p
+             CROSS JOIN LATERAL public.archives_for(p.program) a(name))
+             JOIN public.data_location l ON ((l.name = a.name)))
+          WHERE ((p.state = 'packed'::public.package_state) AND (l.site IN ( SELECT f_1.site
+                   FROM feeds f_1)) AND (NOT (EXISTS ( SELECT
+                   FROM public.physical_copy c
+                  WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))
+        )
+ SELECT DISTINCT n.package,
+    f.origin AS buffer,
+    n.priority
+   FROM (lacking n
+     CROSS JOIN LATERAL ( SELECT f_1.origin
+           FROM feeds f_1
+          WHERE ((f_1.site = n.site) AND f_1.preferred AND f_1.active AND (EXISTS ( SELECT
                    FROM (public.physical_copy c
                      JOIN public.data_location h ON (((h.name = c.location) AND (h.type <> 'SOURCE'::public.location_type))))
-                  WHERE ((c.package = p.id) AND (c.state = 'present'::public.copy_state) AND (h.site = f.from_site)))))
-          ORDER BY f.whole DESC, f.legs, o.priority, f.origin
-         LIMIT 1) n)
-  WHERE ((p.state = 'packed'::public.package_state) AND (NOT (EXISTS ( SELECT
-           FROM public.physical_copy c
-          WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND (NOT (EXISTS ( SELECT
+                  WHERE ((c.package = n.package) AND (c.state = 'present'::public.copy_state) AND (h.site = f_1.from_site)))))
+          ORDER BY f_1.whole DESC, f_1.legs, f_1.place_priority, f_1.origin
+         LIMIT 1) f)
+  WHERE ((NOT (EXISTS ( SELECT
            FROM public.held_at_site h
-          WHERE ((h.package = p.id) AND (h.site = l.site))))) AND (NOT (EXISTS ( SELECT
+          WHERE ((h.package = n.package) AND (h.site = n.site))))) AND (NOT (EXISTS ( SELECT
            FROM (public.physical_copy c
-             JOIN public.route_feeds f ON (((f.origin = c.location) AND (f.site = l.site))))
-          WHERE ((c.package = p.id) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state])))))));
+             JOIN feeds f_1 ON (((f_1.origin = c.location) AND (f_1.site = n.site))))
+          WHERE ((c.package = n.package) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state])))))));
 
 CREATE VIEW public.safety AS
  SELECT a.subject,

@@ -72,7 +72,8 @@ def configured(folder: Path, host: str, port: int, key: Path) -> Sshd:
         f"AuthorizedKeysFile {key}.pub\nStrictModes no\nUsePAM no\n"
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\nMaxStartups 100\n"
-        f"SetEnv PATH={folder}/bin:{os.environ['PATH']}\n"
+        # No start-up file of whoever runs the tests is read.
+        f"SetEnv PATH={folder}/bin:{os.environ['PATH']} HOME={folder}\n"
     )
     return server
 

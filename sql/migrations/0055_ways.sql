@@ -49,20 +49,24 @@ CREATE OR REPLACE VIEW crossing AS
 -- Which buffer has to have a package again, that another site's archive lacks and no buffer can send any
 -- more: the nearest to it, at a site where an archive has it.
 CREATE VIEW refill_gap AS
-  SELECT DISTINCT p.id AS package, n.origin AS buffer, p.priority
-  FROM raw_data_package p CROSS JOIN LATERAL archives_for(p.program) a (name) JOIN data_location l ON l.name = a.name
-  CROSS JOIN LATERAL (
-    SELECT f.origin FROM route_feeds f JOIN data_location o ON o.name = f.origin AND o.active
-    WHERE f.site = l.site AND f.preferred
+  WITH feeds AS MATERIALIZED (
+    SELECT f.*, o.priority AS place_priority, o.active FROM route_feeds f JOIN data_location o ON o.name = f.origin),
+  lacking AS MATERIALIZED (
+    SELECT DISTINCT p.id AS package, p.priority, l.site
+    FROM raw_data_package p CROSS JOIN LATERAL archives_for(p.program) a (name) JOIN data_location l ON l.name = a.name
+    WHERE p.state = 'packed' AND l.site IN (SELECT f.site FROM feeds f)
+      AND NOT EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.location = a.name
+                        AND c.state IN ('arriving', 'present', 'suspect', 'deleting')))
+  SELECT DISTINCT n.package, f.origin AS buffer, n.priority
+  FROM lacking n CROSS JOIN LATERAL (
+    SELECT f.origin FROM feeds f
+    WHERE f.site = n.site AND f.preferred AND f.active
       AND EXISTS (SELECT FROM physical_copy c JOIN data_location h ON h.name = c.location AND h.type <> 'SOURCE'
-                  WHERE c.package = p.id AND c.state = 'present' AND h.site = f.from_site)
-    ORDER BY f.whole DESC, f.legs, o.priority, f.origin LIMIT 1) n
-  WHERE p.state = 'packed'
-    AND NOT EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.location = a.name
-                      AND c.state IN ('arriving', 'present', 'suspect', 'deleting'))
-    AND NOT EXISTS (SELECT FROM held_at_site h WHERE h.package = p.id AND h.site = l.site)
-    AND NOT EXISTS (SELECT FROM physical_copy c JOIN route_feeds f ON f.origin = c.location AND f.site = l.site
-                    WHERE c.package = p.id AND c.state IN ('arriving', 'present', 'suspect'));
+                  WHERE c.package = n.package AND c.state = 'present' AND h.site = f.from_site)
+    ORDER BY f.whole DESC, f.legs, f.place_priority, f.origin LIMIT 1) f
+  WHERE NOT EXISTS (SELECT FROM held_at_site h WHERE h.package = n.package AND h.site = n.site)
+    AND NOT EXISTS (SELECT FROM physical_copy c JOIN feeds f ON f.origin = c.location AND f.site = n.site
+                    WHERE c.package = n.package AND c.state IN ('arriving', 'present', 'suspect'));
 
 -- Hosts that were granted what they need before these were there.
 DO $$
