@@ -36,9 +36,9 @@ WITH due AS (
   JOIN raw_data_file f ON f.id = c.file AND f.replaced_by IS NULL
   WHERE c.state = 'present' AND CASE WHEN f.handling = 'ephemeral' THEN f.ephemeral_until < now() ELSE c.created + l.keep < now() END
   UNION ALL
-  SELECT c.package, c.id, c.size FROM physical_copy c
+  SELECT coalesce(c.package, archived_as(c.file)), c.id, c.size FROM physical_copy c  -- loose there: a data product's files
   JOIN data_location l ON l.name = c.location AND l.type = 'BUFFER' AND l.reap_enabled
-  WHERE c.state = 'present' AND c.package IS NOT NULL AND c.created + l.keep < now()),
+  WHERE c.state = 'present' AND c.created + l.keep < now()),
 open AS (
   SELECT coalesce(sum(c.size), 0) AS bytes, count(*) AS files FROM deletion d JOIN deletion_copy dc ON dc.deletion = d.id
   JOIN physical_copy c ON c.id = dc.copy WHERE d.closed IS NULL AND dc.stage <> 'trashed'),
@@ -171,7 +171,10 @@ WHERE o.deletion = d.id AND d.state = 'decided' RETURNING d.id;
 -- The tokens that somebody still means at a place: of what arrives, and of the work on it.
 SELECT coalesce(package, file)::text AS token FROM physical_copy WHERE location = %(location)s AND state = 'arriving'
 UNION SELECT m.package::text FROM data_transfer_member m WHERE m.bundle::text = ANY(%(abouts)s)
-UNION SELECT unnest(%(abouts)s::text[]);
+UNION SELECT unnest(%(abouts)s::text[])
+-- A data product's files, being put down or not yet published.
+UNION SELECT d.id::text FROM data_product d WHERE d.location = %(location)s AND (d.returned IS NULL AND d.begun > now() - interval '1 day'
+  OR EXISTS (SELECT FROM raw_data_file f JOIN physical_copy c ON c.file = f.id AND c.state = 'arriving' WHERE f.product = d.id));
 
 -- name: temporaries_swept
 INSERT INTO temporary_sweep (location, removed) VALUES (%(location)s, %(removed)s)

@@ -79,6 +79,7 @@ CREATE TYPE public.frame_type AS ENUM (
     'science',
     'guide',
     'engineering',
+    'product',
     'unknown'
 );
 
@@ -277,7 +278,8 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
     LEFT JOIN deletion_copy dc ON dc.deletion = d.id AND dc.copy = c.id
     -- A canary's own file, or the package that it has to itself.
     LEFT JOIN canary_trip k ON k.file = CASE WHEN f.handling = 'canary' THEN f.id
-      WHEN c.package IS NOT NULL AND p.members = 1 THEN (SELECT m.file FROM package_member m WHERE m.package = c.package) END
+      WHEN c.package IS NOT NULL AND p.members = 1 THEN (SELECT m.file FROM package_member m
+        JOIN raw_data_file o ON o.id = m.file AND o.handling = 'canary' WHERE m.package = c.package) END
     WHERE c.id = deletion_clauses.copy),
   survivor AS (
     SELECT count(DISTINCT a.failure_domain) AS held,
@@ -445,6 +447,14 @@ BEGIN
   ELSE
     EXECUTE format('GRANT EXECUTE ON FUNCTION decide_deletion(uuid), condemn_or_recall(uuid, text) TO %I', host);
   END IF;
+END $$;
+
+CREATE FUNCTION public.grant_products(host name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON data_product TO %I', host);
+  EXECUTE format('GRANT SELECT, INSERT ON data_product_source TO %I', host);
 END $$;
 
 CREATE FUNCTION public.hold_changes() RETURNS trigger
@@ -739,6 +749,7 @@ CREATE TABLE public.raw_data_file (
     public_after timestamp with time zone,
     quality public.quality DEFAULT 'unknown'::public.quality NOT NULL,
     in_package boolean DEFAULT false NOT NULL,
+    product uuid,
     CONSTRAINT raw_data_file_check CHECK (((handling = 'ephemeral'::public.file_handling) = (ephemeral_until IS NOT NULL))),
     CONSTRAINT raw_data_file_dec_check CHECK ((("dec" >= ('-90'::integer)::double precision) AND ("dec" <= (90)::double precision))),
     CONSTRAINT raw_data_file_ordinal_check CHECK ((ordinal >= 1)),
@@ -1067,6 +1078,15 @@ CREATE TABLE public.catalog_star (
     name text
 );
 
+CREATE VIEW public.held_at_site AS
+ SELECT c.package,
+    l.site
+   FROM (public.physical_copy c
+     JOIN public.data_location l ON (((l.name = c.location) AND (l.type <> 'SOURCE'::public.location_type))))
+  WHERE ((c.package IS NOT NULL) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])) AND (NOT (EXISTS ( SELECT
+           FROM public.breaker b
+          WHERE ((b.name = l.name) AND (b.state = 'open'::public.breaker_state))))));
+
 CREATE TABLE public.route (
     name text NOT NULL,
     origin text NOT NULL,
@@ -1078,41 +1098,81 @@ CREATE TABLE public.route (
     CONSTRAINT route_check CHECK ((origin <> destination))
 );
 
+CREATE VIEW public.way AS
+ SELECT r.name AS route,
+    r.origin,
+    r.destination,
+    o.site AS from_site,
+    d.site AS to_site,
+    r.priority,
+    d.priority AS place_priority,
+    (EXISTS ( SELECT
+           FROM public.breaker b
+          WHERE ((b.name = ANY (ARRAY[r.name, r.destination])) AND (b.state = 'open'::public.breaker_state)))) AS broken
+   FROM ((public.route r
+     JOIN public.data_location o ON ((o.name = r.origin)))
+     JOIN public.data_location d ON (((d.name = r.destination) AND d.active)))
+  WHERE r.active;
+
 CREATE VIEW public.route_feeds AS
- WITH RECURSIVE feeds(route, site) AS (
-         SELECT r.name,
-            l.site
-           FROM (public.route r
-             JOIN public.data_location l ON ((l.name = r.destination)))
-          WHERE (r.active AND l.active)
-        UNION
-         SELECT f.route,
-            there.site
-           FROM (((feeds f
-             JOIN public.data_location here ON (((here.site = f.site) AND (here.type = 'BUFFER'::public.location_type) AND here.active)))
-             JOIN public.route r ON (((r.origin = here.name) AND r.active)))
-             JOIN public.data_location there ON (((there.name = r.destination) AND there.active)))
+ WITH RECURSIVE ways AS MATERIALIZED (
+         SELECT way.route,
+            way.origin,
+            way.destination,
+            way.from_site,
+            way.to_site,
+            way.priority,
+            way.place_priority,
+            way.broken
+           FROM public.way
+        ), leads(route, site, past, whole) AS (
+         SELECT w_1.route,
+            w_1.to_site,
+            ARRAY[w_1.from_site, w_1.to_site] AS "array",
+            (NOT w_1.broken) AS "?column?"
+           FROM ways w_1
+        UNION ALL
+         SELECT l.route,
+            w_1.to_site,
+            (l.past || w_1.to_site),
+            (l.whole AND (NOT w_1.broken))
+           FROM (leads l
+             JOIN ways w_1 ON (((w_1.from_site = l.site) AND (w_1.to_site <> ALL (l.past)))))
+        ), reached AS (
+         SELECT l.route,
+            l.site,
+            bool_or(l.whole) AS whole,
+            (min(cardinality(l.past)) - 1) AS legs
+           FROM leads l
+          GROUP BY l.route, l.site
         )
- SELECT route,
-    site
-   FROM feeds;
+ SELECT r.route,
+    r.site,
+    r.whole,
+    r.legs,
+    w.origin,
+    w.from_site,
+    (row_number() OVER (PARTITION BY w.origin, r.site ORDER BY r.whole DESC, w.priority, w.place_priority, r.legs, r.route) = 1) AS preferred
+   FROM (reached r
+     JOIN ways w ON ((w.route = r.route)));
 
 CREATE VIEW public.crossing AS
- SELECT r.name AS route,
+ SELECT w.route,
     p.id AS package,
     p.size,
     p.priority,
     p.packed
-   FROM (((public.route r
-     JOIN public.data_location destination ON (((destination.name = r.destination) AND destination.active)))
-     JOIN public.physical_copy here ON (((here.location = r.origin) AND (here.state = 'present'::public.copy_state) AND (here.package IS NOT NULL))))
+   FROM ((public.way w
+     JOIN public.physical_copy here ON (((here.location = w.origin) AND (here.state = 'present'::public.copy_state) AND (here.package IS NOT NULL))))
      JOIN public.raw_data_package p ON ((p.id = here.package)))
-  WHERE (r.active AND (NOT (EXISTS ( SELECT
+  WHERE ((NOT (EXISTS ( SELECT
            FROM public.physical_copy t
-          WHERE ((t.package = p.id) AND (t.location = r.destination) AND (t.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND (EXISTS ( SELECT
+          WHERE ((t.package = p.id) AND (t.location = w.destination) AND (t.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND ((w.from_site = w.to_site) OR (NOT (EXISTS ( SELECT
+           FROM public.held_at_site h
+          WHERE ((h.package = p.id) AND (h.site = w.to_site)))))) AND (EXISTS ( SELECT
            FROM ((public.archives_for(p.program) a(name)
              JOIN public.data_location l ON ((l.name = a.name)))
-             JOIN public.route_feeds f ON (((f.route = r.name) AND (f.site = l.site))))
+             JOIN public.route_feeds f ON (((f.route = w.route) AND (f.site = l.site) AND f.preferred)))
           WHERE (NOT (EXISTS ( SELECT
                    FROM public.physical_copy c
                   WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))));
@@ -1159,6 +1219,23 @@ CREATE VIEW public.current_calibration AS
    FROM public.calibration
   WHERE (state = 'good'::public.calibration_state)
   ORDER BY source_location, source_name, part, band, made DESC, id DESC;
+
+CREATE TABLE public.data_product (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    name text NOT NULL,
+    location text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    staging uuid,
+    by text DEFAULT public.this_actor() NOT NULL,
+    begun timestamp with time zone DEFAULT now() NOT NULL,
+    returned timestamp with time zone
+);
+
+CREATE TABLE public.data_product_source (
+    product uuid NOT NULL,
+    file uuid NOT NULL
+);
 
 CREATE TABLE public.data_transfer_member (
     bundle uuid NOT NULL,
@@ -1379,6 +1456,8 @@ CREATE TABLE public.job (
     done_of bigint,
     error jsonb,
     created timestamp with time zone DEFAULT now() NOT NULL,
+    told timestamp with time zone,
+    rate double precision,
     CONSTRAINT job_check CHECK (((state = 'running'::public.job_state) = (claim IS NOT NULL)))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000');
@@ -1565,6 +1644,50 @@ CREATE TABLE public.reduced_datum (
     superseded timestamp with time zone
 );
 
+CREATE VIEW public.refill_gap AS
+ WITH feeds AS MATERIALIZED (
+         SELECT f_1.route,
+            f_1.site,
+            f_1.whole,
+            f_1.legs,
+            f_1.origin,
+            f_1.from_site,
+            f_1.preferred,
+            o.priority AS place_priority,
+            o.active
+           FROM (public.route_feeds f_1
+             JOIN public.data_location o ON ((o.name = f_1.origin)))
+        ), lacking AS MATERIALIZED (
+         SELECT DISTINCT p.id AS package,
+            p.priority,
+            l.site
+           FROM ((public.raw_data_package p
+             CROSS JOIN LATERAL public.archives_for(p.program) a(name))
+             JOIN public.data_location l ON ((l.name = a.name)))
+          WHERE ((p.state = 'packed'::public.package_state) AND (l.site IN ( SELECT f_1.site
+                   FROM feeds f_1)) AND (NOT (EXISTS ( SELECT
+                   FROM public.physical_copy c
+                  WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))
+        )
+ SELECT DISTINCT n.package,
+    f.origin AS buffer,
+    n.priority
+   FROM (lacking n
+     CROSS JOIN LATERAL ( SELECT f_1.origin
+           FROM feeds f_1
+          WHERE ((f_1.site = n.site) AND f_1.preferred AND f_1.active AND (EXISTS ( SELECT
+                   FROM (public.physical_copy c
+                     JOIN public.data_location h ON (((h.name = c.location) AND (h.type <> 'SOURCE'::public.location_type))))
+                  WHERE ((c.package = n.package) AND (c.state = 'present'::public.copy_state) AND (h.site = f_1.from_site)))))
+          ORDER BY f_1.whole DESC, f_1.legs, f_1.place_priority, f_1.origin
+         LIMIT 1) f)
+  WHERE ((NOT (EXISTS ( SELECT
+           FROM public.held_at_site h
+          WHERE ((h.package = n.package) AND (h.site = n.site))))) AND (NOT (EXISTS ( SELECT
+           FROM (public.physical_copy c
+             JOIN feeds f_1 ON (((f_1.origin = c.location) AND (f_1.site = n.site))))
+          WHERE ((c.package = n.package) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state])))))));
+
 CREATE VIEW public.safety AS
  SELECT a.subject,
     count(DISTINCT a.failure_domain) AS held,
@@ -1737,6 +1860,12 @@ ALTER TABLE ONLY public.catalog
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.data_product
+    ADD CONSTRAINT data_product_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_pkey PRIMARY KEY (product, file);
 
 ALTER TABLE ONLY public.data_transfer_member
     ADD CONSTRAINT data_transfer_member_pkey PRIMARY KEY (bundle, package);
@@ -1915,6 +2044,10 @@ CREATE INDEX catalog_load_at ON public.catalog_load USING btree (at);
 
 CREATE INDEX catalog_star_hpx ON public.catalog_star USING btree (catalog, hpx);
 
+CREATE UNIQUE INDEX data_product_name ON public.data_product USING btree (name) WHERE (returned IS NOT NULL);
+
+CREATE INDEX data_product_source_file ON public.data_product_source USING btree (file);
+
 CREATE INDEX data_transfer_member_package ON public.data_transfer_member USING btree (package);
 
 CREATE INDEX data_transfer_package_open ON public.data_transfer_package USING btree (route) WHERE (closed IS NULL);
@@ -1989,6 +2122,8 @@ CREATE INDEX raw_data_file_name ON public.raw_data_file USING btree ("substring"
 
 CREATE INDEX raw_data_file_night ON public.raw_data_file USING btree (night, instrument);
 
+CREATE INDEX raw_data_file_product ON public.raw_data_file USING btree (product) WHERE (product IS NOT NULL);
+
 CREATE INDEX raw_data_file_sha256 ON public.raw_data_file USING btree (sha256);
 
 CREATE INDEX raw_data_file_unit ON public.raw_data_file USING btree (executed_obs_unit);
@@ -2059,6 +2194,8 @@ CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.canary FOR EACH ROW EXECUTE
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.data_location FOR EACH ROW EXECUTE FUNCTION public.tell_row('location', 'name');
 
+CREATE TRIGGER tell AFTER UPDATE ON public.data_product FOR EACH ROW EXECUTE FUNCTION public.tell_row('data product', 'name');
+
 CREATE TRIGGER tell AFTER INSERT ON public.data_transfer_package FOR EACH ROW EXECUTE FUNCTION public.tell_row('bundle', 'id');
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.deletion FOR EACH ROW EXECUTE FUNCTION public.tell_row('deletion', 'package');
@@ -2119,6 +2256,15 @@ ALTER TABLE ONLY public.catalog_star
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_site_fkey FOREIGN KEY (site) REFERENCES public.site(name);
+
+ALTER TABLE ONLY public.data_product
+    ADD CONSTRAINT data_product_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_product_fkey FOREIGN KEY (product) REFERENCES public.data_product(id);
 
 ALTER TABLE ONLY public.data_transfer_member
     ADD CONSTRAINT data_transfer_member_bundle_fkey FOREIGN KEY (bundle) REFERENCES public.data_transfer_package(id);
@@ -2229,6 +2375,9 @@ ALTER TABLE ONLY public.raw_data_file
     ADD CONSTRAINT raw_data_file_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
 
 ALTER TABLE ONLY public.raw_data_file
+    ADD CONSTRAINT raw_data_file_product_fkey FOREIGN KEY (product) REFERENCES public.data_product(id);
+
+ALTER TABLE ONLY public.raw_data_file
     ADD CONSTRAINT raw_data_file_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES public.raw_data_file(id) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.raw_data_package
@@ -2314,5 +2463,7 @@ REVOKE ALL ON FUNCTION public.grant_calibration(host name) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.grant_canary(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.grant_host(host name, locations text[], reaps boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.grant_products(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.trust_incarnation(reason text) FROM PUBLIC;

@@ -41,6 +41,7 @@ __all__ = ["JobDaemon", "Loop", "PlaceDaemon", "command"]
 
 WAIT_AWAY = (0.5, 10.0)  # seconds between tries while the database is away: first, most
 HEARTBEAT = timedelta(seconds=10)
+PROGRESS = timedelta(seconds=5)  # between two words in a job's row of how far it is
 MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"  # of systemd, while we wait for what we can name
 
 
@@ -145,6 +146,8 @@ class Loop:
             self.attention.listen()
         if self._is_due("renew", timing.lease / 3):
             self.workshop.renew()
+        if self._is_due("progress", PROGRESS):
+            self.workshop.tell_progress()
         if self.attention.stopping:
             doing = f"STATUS=stopping: {self.attention.stopping}"
             self.attention.tell_systemd("STOPPING=1", doing, MORE_TIME)

@@ -321,14 +321,16 @@ def holder(tx: Tx, location: str, kind: str) -> str | None:
 # --- breakers ---------------------------------------------------------------------------------
 
 
-def breaker_fails(tx: Tx, name: str, subject: str, reason: str) -> bool:
+def breaker_fails(
+    tx: Tx, name: str, subject: str, reason: str, opens_after: int = BREAKER_OPENS_AFTER
+) -> bool:
     """Counts a failure of a location or route. True if its breaker is open now."""
     row = tx.one(
         "jobs.breaker_fails",
         name=name,
         subject=subject,
         reason=reason,
-        opens_after=BREAKER_OPENS_AFTER,
+        opens_after=opens_after,
     )
     return row is not None and row.state == "open"
 

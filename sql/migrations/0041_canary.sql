@@ -81,7 +81,8 @@ RETURNS TABLE (clause text, holds boolean, detail text) LANGUAGE sql STABLE AS $
     LEFT JOIN deletion_copy dc ON dc.deletion = d.id AND dc.copy = c.id
     -- A canary's own file, or the package that it has to itself.
     LEFT JOIN canary_trip k ON k.file = CASE WHEN f.handling = 'canary' THEN f.id
-      WHEN c.package IS NOT NULL AND p.members = 1 THEN (SELECT m.file FROM package_member m WHERE m.package = c.package) END
+      WHEN c.package IS NOT NULL AND p.members = 1 THEN (SELECT m.file FROM package_member m
+        JOIN raw_data_file o ON o.id = m.file AND o.handling = 'canary' WHERE m.package = c.package) END
     WHERE c.id = deletion_clauses.copy),
   survivor AS (
     SELECT count(DISTINCT a.failure_domain) AS held,

@@ -7,6 +7,7 @@ import difflib
 import importlib
 import pkgutil
 import sys
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -24,12 +25,13 @@ class Words(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = {m.name for m in pkgutil.iter_modules(__path__)} - _NO_WORDS
-        return sorted(name.replace("_", "-") for name in names)
+        return sorted(name.rstrip("_").replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, word: str) -> click.Command | None:
         if word not in self.list_commands(ctx):
             return None
-        command = importlib.import_module(f"{__name__}.{word.replace('-', '_')}").command
+        module = word.replace("-", "_") + ("_" if iskeyword(word) else "")  # nf return: return_.py
+        command = importlib.import_module(f"{__name__}.{module}").command
         assert isinstance(command, click.Command)
         return command
 

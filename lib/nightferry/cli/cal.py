@@ -121,7 +121,11 @@ def _run_one(nf: Context, path: Path, said: dict[str, Any]) -> list[tuple[str, R
     request = Request(
         band=band,
         catalogs=said["catalogs"] or PREFERRED,
-        transformations=_transformations(said["transformation"]),
+        transformations=(
+            transformations.named(name)
+            if (name := said["transformation"])
+            else transformations.load()
+        ),
         min_stars=said["min_stars"],
         colour_terms=calibrating.colour_terms(photometry),
     )
@@ -180,18 +184,6 @@ def _again(nf: Context, night: date | None, target: str | None) -> list[Path]:
         else:
             paths.append(path)
     return paths
-
-
-def _transformations(said: str | None) -> list[transformations.Transformation]:
-    if said is None:
-        return transformations.load()
-    if Path(said).is_file():
-        return transformations.read(Path(said))
-    found = [t for t in transformations.load() if t.name == said]
-    if not found:
-        known = sorted({t.name for t in transformations.load()})
-        raise ConfigError(f"no transformation {said!r} and no such file; known: {', '.join(known)}")
-    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
                  nf find --object M13     files by night, instrument, object, type, state
                  nf get FILE -o OUT       one file back, out of its package, verified
                  nf stage add --night N   whole nights or targets back, unpacked, for a while
+                 nf return DIR            results into the archives, with what they were made from
   Stop!          nf reap stop REASON      nothing is deleted any more, on any host
                  nf hold add NIGHT REASON nothing of this night is deleted
                  nf reap plan             what would be deleted, and what stands in the way
