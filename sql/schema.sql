@@ -414,7 +414,7 @@ CREATE FUNCTION public.grant_calibration(host name) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load TO %I', host);
+  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load, night_solution, night_exposure TO %I', host);
   EXECUTE format('GRANT INSERT, UPDATE ON reduced_datum, catalog TO %I', host);
   EXECUTE format('GRANT INSERT, DELETE ON catalog_star TO %I', host);
 END $$;
@@ -1220,6 +1220,78 @@ CREATE VIEW public.current_calibration AS
   WHERE (state = 'good'::public.calibration_state)
   ORDER BY source_location, source_name, part, band, made DESC, id DESC;
 
+CREATE TABLE public.night_solution (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    made timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    night date NOT NULL,
+    source_location text NOT NULL,
+    instrument text DEFAULT ''::text NOT NULL,
+    field text NOT NULL,
+    band text NOT NULL,
+    system text NOT NULL,
+    unit text NOT NULL,
+    catalog text NOT NULL,
+    transformation text NOT NULL,
+    state public.calibration_state NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    advice text DEFAULT ''::text NOT NULL,
+    zero_point double precision,
+    zero_point_error double precision,
+    fit_error double precision,
+    at_colour_0 double precision,
+    colour text,
+    colour_reference double precision,
+    colour_term double precision,
+    colour_term_error double precision,
+    exposures integer NOT NULL,
+    stars integer DEFAULT 0 NOT NULL,
+    used integer DEFAULT 0 NOT NULL,
+    repeats double precision,
+    repeats_worst double precision,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT night_solution_check CHECK (((state = 'failed'::public.calibration_state) OR (num_nulls(zero_point, zero_point_error, fit_error, colour_reference) = 0))),
+    CONSTRAINT night_solution_check1 CHECK (((state = 'good'::public.calibration_state) OR ((reason <> ''::text) AND (zero_point IS NULL)))),
+    CONSTRAINT night_solution_system_check CHECK ((system = ANY (ARRAY['AB'::text, 'Vega'::text]))),
+    CONSTRAINT night_solution_unit_check CHECK ((unit = ANY (ARRAY['ADU/s'::text, 'e-/s'::text])))
+);
+
+CREATE VIEW public.current_night_solution AS
+ SELECT DISTINCT ON (night, source_location, field, band) id,
+    site,
+    made,
+    by,
+    night,
+    source_location,
+    instrument,
+    field,
+    band,
+    system,
+    unit,
+    catalog,
+    transformation,
+    state,
+    reason,
+    advice,
+    zero_point,
+    zero_point_error,
+    fit_error,
+    at_colour_0,
+    colour,
+    colour_reference,
+    colour_term,
+    colour_term_error,
+    exposures,
+    stars,
+    used,
+    repeats,
+    repeats_worst,
+    flags
+   FROM public.night_solution
+  WHERE (state = 'good'::public.calibration_state)
+  ORDER BY night, source_location, field, band, made DESC, id DESC;
+
 CREATE TABLE public.data_product (
     id uuid DEFAULT public.new_id() NOT NULL,
     site text DEFAULT public.this_site() NOT NULL,
@@ -1528,6 +1600,13 @@ CREATE TABLE public.lost_file (
     CONSTRAINT lost_file_check CHECK ((num_nonnulls(accepted, accepted_by, reason) = ANY (ARRAY[0, 3])))
 );
 
+CREATE TABLE public.night_exposure (
+    solution uuid NOT NULL,
+    calibration uuid NOT NULL,
+    zero_point double precision,
+    error double precision
+);
+
 CREATE TABLE public.obs_unit (
     id uuid DEFAULT public.new_id() NOT NULL,
     site text DEFAULT public.this_site() NOT NULL,
@@ -1641,7 +1720,8 @@ CREATE TABLE public.reduced_datum (
     flags text[] DEFAULT '{}'::text[] NOT NULL,
     source_name text NOT NULL,
     source_location text NOT NULL,
-    superseded timestamp with time zone
+    superseded timestamp with time zone,
+    solution uuid
 );
 
 CREATE VIEW public.refill_gap AS
@@ -1933,6 +2013,12 @@ ALTER TABLE ONLY public.location_state
 ALTER TABLE ONLY public.lost_file
     ADD CONSTRAINT lost_file_pkey PRIMARY KEY (file);
 
+ALTER TABLE ONLY public.night_exposure
+    ADD CONSTRAINT night_exposure_pkey PRIMARY KEY (solution, calibration);
+
+ALTER TABLE ONLY public.night_solution
+    ADD CONSTRAINT night_solution_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.obs_unit
     ADD CONSTRAINT obs_unit_pkey PRIMARY KEY (id);
 
@@ -2092,6 +2178,10 @@ CREATE INDEX job_done_default_kind_at_idx ON public.job_done_default USING btree
 
 CREATE INDEX job_ready ON public.job USING btree (kind, place, needs, priority, due, id) WHERE (state = 'ready'::public.job_state);
 
+CREATE INDEX night_exposure_calibration ON public.night_exposure USING btree (calibration);
+
+CREATE INDEX night_solution_night ON public.night_solution USING btree (night, made);
+
 CREATE INDEX physical_copy_arriving ON public.physical_copy USING btree (location) WHERE (state = 'arriving'::public.copy_state);
 
 CREATE INDEX physical_copy_by_age ON public.physical_copy USING btree (location, created) WHERE (state = 'present'::public.copy_state);
@@ -2135,6 +2225,8 @@ CREATE INDEX raw_data_package_night ON public.raw_data_package USING btree (nigh
 CREATE INDEX reduced_datum_calibration ON public.reduced_datum USING btree (calibration);
 
 CREATE UNIQUE INDEX reduced_datum_current ON public.reduced_datum USING btree (target, "time", band, source_name, source_location) WHERE (superseded IS NULL);
+
+CREATE INDEX reduced_datum_solution ON public.reduced_datum USING btree (solution) WHERE (solution IS NOT NULL);
 
 CREATE INDEX reduced_datum_target ON public.reduced_datum USING btree (target, "time") WHERE (superseded IS NULL);
 
@@ -2335,6 +2427,12 @@ ALTER TABLE ONLY public.location_state
 ALTER TABLE ONLY public.lost_file
     ADD CONSTRAINT lost_file_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
 
+ALTER TABLE ONLY public.night_exposure
+    ADD CONSTRAINT night_exposure_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.night_exposure
+    ADD CONSTRAINT night_exposure_solution_fkey FOREIGN KEY (solution) REFERENCES public.night_solution(id);
+
 ALTER TABLE ONLY public.obs_unit
     ADD CONSTRAINT obs_unit_program_fkey FOREIGN KEY (program) REFERENCES public.observing_program(name);
 
@@ -2394,6 +2492,9 @@ ALTER TABLE ONLY public.raw_data_package
 
 ALTER TABLE ONLY public.reduced_datum
     ADD CONSTRAINT reduced_datum_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.reduced_datum
+    ADD CONSTRAINT reduced_datum_solution_fkey FOREIGN KEY (solution) REFERENCES public.night_solution(id);
 
 ALTER TABLE ONLY public.reduced_datum
     ADD CONSTRAINT reduced_datum_target_fkey FOREIGN KEY (target) REFERENCES public.target(id);

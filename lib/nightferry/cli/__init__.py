@@ -17,7 +17,15 @@ from nightferry.cli.context import Context
 from nightferry.db import REFUSED, DatabaseAway, SchemaMismatch, first_line
 from nightferry.errors import ConfigError, NightferryError
 
-_NO_WORDS = {"__main__", "capabilities", "context", "named", "show"}  # what the words share
+# What the words share.
+_NO_WORDS = {
+    "__main__",
+    "calibrations",
+    "capabilities",
+    "context",
+    "named",
+    "show",
+}
 
 
 class Words(click.Group):
