@@ -1,17 +1,18 @@
--- The calibrator: which files of photometry lack a calibration, and what came of those that were done.
+-- The calibrator: which files lack a calibration, and what came of those that were done.
 
 -- name: wanted
 -- A file that failed for want of a catalogue's tile is wanted again when more was loaded.
 SELECT f.id || '@' || f.location AS subject, f.location AS place, f.location AS needs, 60::smallint AS priority
 FROM raw_data_file f
-JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND l.settings ->> 'content' = 'photometry'
+JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND is_calibrated(l.settings ->> 'content', f.frame_type)
 JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state = 'present'
 CROSS JOIN LATERAL (SELECT max(k.made) AS made, bool_or(k.reason = 'no catalogue tile') AS wants_tile FROM calibration k WHERE k.file = f.id) done
 WHERE f.replaced_by IS NULL
   AND (done.made IS NULL OR (done.wants_tile AND done.made < (SELECT max(g.at) FROM catalog_load g)));
 
 -- name: facts
-SELECT f.id, f.location, f.path, f.sha256, f.size, f.instrument, f.night, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label
+SELECT f.id, f.location, f.path, f.sha256, f.size, f.instrument, f.night, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label,
+       corrections_of(f) AS corrections
 FROM raw_data_file f LEFT JOIN instrument i ON i.name = f.instrument LEFT JOIN telescope t ON t.name = i.telescope
 WHERE f.id = %(about)s AND f.location = %(location)s AND f.replaced_by IS NULL
   AND EXISTS (SELECT FROM physical_copy c WHERE c.file = f.id AND c.location = f.location AND c.state = 'present')
@@ -108,3 +109,47 @@ SELECT s.id, s.made, s.state::text AS state, s.reason, s.advice, s.night, s.sour
 FROM night_solution s LEFT JOIN current_night_solution cur ON cur.id = s.id
 WHERE (%(night)s::date IS NULL OR s.night = %(night)s) AND (%(solutions)s::uuid[] IS NULL OR s.id = ANY(%(solutions)s::uuid[]))
 ORDER BY s.made DESC, s.id DESC LIMIT %(limit)s;
+
+-- name: corrections
+SELECT corrections_of(f) AS corrections FROM raw_data_file f WHERE f.id = %(file)s;
+
+-- name: new_id
+SELECT new_id() AS id;
+
+-- name: calibrators_known
+-- How many raw frames of a kind each night near by has, of those that are still there.
+SELECT f.night, count(*)::integer AS frames FROM raw_data_file f
+JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state = 'present'
+WHERE f.location = %(location)s AND f.instrument = %(instrument)s AND f.frame_type = %(kind)s::frame_type AND f.quality <> 'bad'
+  AND f.replaced_by IS NULL AND f.night BETWEEN %(first)s AND %(last)s
+GROUP BY f.night;
+
+-- name: calibrators
+SELECT f.id, f.path, f.sha256, f.night, f.exposure_seconds, coalesce(f.filter, '') AS filter,
+       (SELECT array_agg(h.cards ORDER BY h.hdu) FROM file_header h WHERE h.file = f.id) AS cards, corrections_of(f) AS corrections
+FROM raw_data_file f
+JOIN physical_copy c ON c.file = f.id AND c.location = f.location AND c.state = 'present'
+WHERE f.location = %(location)s AND f.instrument = %(instrument)s AND f.frame_type = %(kind)s::frame_type AND f.quality <> 'bad'
+  AND f.replaced_by IS NULL AND f.night = %(night)s
+ORDER BY f.path LIMIT %(limit)s;
+
+-- name: masters
+-- Those of this configuration, the newest of each night.
+SELECT DISTINCT ON (m.night) m.id, m.night, m.frames, m.considered FROM master_frame m
+WHERE m.location = %(location)s AND m.instrument = %(instrument)s AND m.kind = %(kind)s::frame_type
+  AND m.configuration = %(configuration)s::jsonb AND m.filter = %(filter)s AND m.night BETWEEN %(first)s AND %(last)s
+ORDER BY m.night, m.made DESC, m.id DESC;
+
+-- name: master
+SELECT m.content FROM master_frame m WHERE m.id = %(id)s;
+
+-- name: add_master
+INSERT INTO master_frame (id, location, instrument, kind, configuration, filter, night, frames, considered, detail, content)
+VALUES (%(id)s, %(location)s, %(instrument)s, %(kind)s::frame_type, %(configuration)s, %(filter)s, %(night)s, %(frames)s, %(considered)s, %(detail)s,
+  %(content)s)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: add_members
+INSERT INTO master_member (master, name, sha256, file)
+SELECT %(master)s, m.name, m.sha256, m.file FROM unnest(%(names)s::text[], %(sha256s)s::text[], %(files)s::uuid[]) m (name, sha256, file)
+ON CONFLICT DO NOTHING;

@@ -233,6 +233,83 @@ CREATE FUNCTION public.copy_is_own(copy uuid) RETURNS boolean
   SELECT is_own_place(c.location) FROM physical_copy c WHERE c.id = copy_is_own.copy
 $$;
 
+CREATE FUNCTION public.directory_of(path text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  SELECT CASE WHEN path LIKE '%/%' THEN regexp_replace(path, '/[^/]*$', '') ELSE '' END
+$_$;
+
+CREATE FUNCTION public.new_id() RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    AS $$
+  SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+      PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+      FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+$$;
+
+CREATE FUNCTION public.this_site() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT coalesce(nullif(current_setting('nightferry.site', true), ''), 'here')
+$$;
+
+CREATE TABLE public.raw_data_file (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    location text NOT NULL,
+    path text NOT NULL,
+    directory text GENERATED ALWAYS AS (public.directory_of(path)) STORED NOT NULL,
+    ordinal integer DEFAULT 1 NOT NULL,
+    relation public.file_relation DEFAULT 'first'::public.file_relation NOT NULL,
+    replaced_by uuid,
+    handling public.file_handling DEFAULT 'archive'::public.file_handling NOT NULL,
+    ephemeral_until timestamp with time zone,
+    sha256 public.sha256 NOT NULL,
+    size bigint NOT NULL,
+    mtime_ns bigint NOT NULL,
+    ctime_ns bigint NOT NULL,
+    inode bigint DEFAULT 0 NOT NULL,
+    registered timestamp with time zone DEFAULT now() NOT NULL,
+    header public.header_state NOT NULL,
+    defects text[] DEFAULT '{}'::text[] NOT NULL,
+    night date NOT NULL,
+    night_from public.night_source NOT NULL,
+    clock public.clock_state DEFAULT 'unknown'::public.clock_state NOT NULL,
+    instrument text NOT NULL,
+    module text DEFAULT ''::text NOT NULL,
+    frame_type public.frame_type DEFAULT 'unknown'::public.frame_type NOT NULL,
+    object text DEFAULT ''::text NOT NULL,
+    program text,
+    exposure_start timestamp with time zone,
+    exposure_seconds double precision,
+    filter text,
+    ra double precision,
+    "dec" double precision,
+    airmass double precision,
+    counter bigint,
+    exposure_key text,
+    attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
+    executed_obs_unit uuid,
+    owner text,
+    public_after timestamp with time zone,
+    quality public.quality DEFAULT 'unknown'::public.quality NOT NULL,
+    in_package boolean DEFAULT false NOT NULL,
+    product uuid,
+    CONSTRAINT raw_data_file_check CHECK (((handling = 'ephemeral'::public.file_handling) = (ephemeral_until IS NOT NULL))),
+    CONSTRAINT raw_data_file_dec_check CHECK ((("dec" >= ('-90'::integer)::double precision) AND ("dec" <= (90)::double precision))),
+    CONSTRAINT raw_data_file_ordinal_check CHECK ((ordinal >= 1)),
+    CONSTRAINT raw_data_file_ra_check CHECK (((ra >= (0)::double precision) AND (ra < (360)::double precision))),
+    CONSTRAINT raw_data_file_size_check CHECK ((size >= 0))
+);
+
+CREATE FUNCTION public.corrections_of(f public.raw_data_file) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_array(c.keyword, c.value) ORDER BY c.file IS NOT NULL, c.at), '[]') FROM header_correction c
+  WHERE c.withdrawn IS NULL
+    AND (c.file = f.id OR (c.night = f.night AND (c.instrument IS NULL OR c.instrument = f.instrument)))
+$$;
+
 CREATE FUNCTION public.decide_deletion(wanted uuid) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -349,12 +426,6 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
              'deletion is not stopped')
 $$;
 
-CREATE FUNCTION public.directory_of(path text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $_$
-  SELECT CASE WHEN path LIKE '%/%' THEN regexp_replace(path, '/[^/]*$', '') ELSE '' END
-$_$;
-
 CREATE FUNCTION public.disturb_directories() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -414,7 +485,7 @@ CREATE FUNCTION public.grant_calibration(host name) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load, night_solution, night_exposure TO %I', host);
+  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load, master_frame, master_member TO %I', host);
   EXECUTE format('GRANT INSERT, UPDATE ON reduced_datum, catalog TO %I', host);
   EXECUTE format('GRANT INSERT, DELETE ON catalog_star TO %I', host);
 END $$;
@@ -476,7 +547,8 @@ CREATE FUNCTION public.hold_for_calibration() RETURNS trigger
     AS $$
 BEGIN
   INSERT INTO hold (file, reason) SELECT f.id, 'waits for its calibration' FROM fresh f
-    JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE' AND l.settings ->> 'content' = 'photometry';
+    JOIN data_location l ON l.name = f.location AND l.type = 'SOURCE'
+      AND is_calibrated(l.settings ->> 'content', f.frame_type);
   RETURN NULL;
 END $$;
 
@@ -486,6 +558,12 @@ CREATE FUNCTION public.incarnation_is_trusted() RETURNS boolean
   SELECT coalesce((SELECT (i.system_identifier, i.timeline, i.database_oid)
                         = (r.system_identifier, r.timeline, r.database_oid)
                    FROM incarnation i, running_incarnation() r ORDER BY i.began DESC, i.id DESC LIMIT 1), false)
+$$;
+
+CREATE FUNCTION public.is_calibrated(content text, type public.frame_type) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  SELECT content = 'photometry' OR (content = 'images' AND type IN ('science', 'standard'))
 $$;
 
 CREATE FUNCTION public.is_captured(file uuid) RETURNS boolean
@@ -576,14 +654,6 @@ CREATE FUNCTION public.may_reap() RETURNS boolean
     AS $$
   SELECT NOT EXISTS (SELECT FROM host_role h WHERE h.role = session_user)
       OR EXISTS (SELECT FROM host_role h WHERE h.role = session_user AND h.reaps)
-$$;
-
-CREATE FUNCTION public.new_id() RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
-    AS $$
-  SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
-      PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-      FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
 $$;
 
 CREATE FUNCTION public.only_the_reaper() RETURNS trigger
@@ -694,12 +764,6 @@ CREATE FUNCTION public.this_host() RETURNS text
   SELECT coalesce(nullif(current_setting('nightferry.host', true), ''), 'here')
 $$;
 
-CREATE FUNCTION public.this_site() RETURNS text
-    LANGUAGE sql STABLE
-    AS $$
-  SELECT coalesce(nullif(current_setting('nightferry.site', true), ''), 'here')
-$$;
-
 CREATE FUNCTION public.trust_incarnation(reason text) RETURNS void
     LANGUAGE sql
     AS $$
@@ -707,55 +771,6 @@ CREATE FUNCTION public.trust_incarnation(reason text) RETURNS void
   SELECT system_identifier, timeline, database_oid, trust_incarnation.reason FROM running_incarnation();
   INSERT INTO event (what, detail) VALUES ('incarnation trusted', jsonb_build_object('reason', reason));
 $$;
-
-CREATE TABLE public.raw_data_file (
-    id uuid DEFAULT public.new_id() NOT NULL,
-    site text DEFAULT public.this_site() NOT NULL,
-    location text NOT NULL,
-    path text NOT NULL,
-    directory text GENERATED ALWAYS AS (public.directory_of(path)) STORED NOT NULL,
-    ordinal integer DEFAULT 1 NOT NULL,
-    relation public.file_relation DEFAULT 'first'::public.file_relation NOT NULL,
-    replaced_by uuid,
-    handling public.file_handling DEFAULT 'archive'::public.file_handling NOT NULL,
-    ephemeral_until timestamp with time zone,
-    sha256 public.sha256 NOT NULL,
-    size bigint NOT NULL,
-    mtime_ns bigint NOT NULL,
-    ctime_ns bigint NOT NULL,
-    inode bigint DEFAULT 0 NOT NULL,
-    registered timestamp with time zone DEFAULT now() NOT NULL,
-    header public.header_state NOT NULL,
-    defects text[] DEFAULT '{}'::text[] NOT NULL,
-    night date NOT NULL,
-    night_from public.night_source NOT NULL,
-    clock public.clock_state DEFAULT 'unknown'::public.clock_state NOT NULL,
-    instrument text NOT NULL,
-    module text DEFAULT ''::text NOT NULL,
-    frame_type public.frame_type DEFAULT 'unknown'::public.frame_type NOT NULL,
-    object text DEFAULT ''::text NOT NULL,
-    program text,
-    exposure_start timestamp with time zone,
-    exposure_seconds double precision,
-    filter text,
-    ra double precision,
-    "dec" double precision,
-    airmass double precision,
-    counter bigint,
-    exposure_key text,
-    attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
-    executed_obs_unit uuid,
-    owner text,
-    public_after timestamp with time zone,
-    quality public.quality DEFAULT 'unknown'::public.quality NOT NULL,
-    in_package boolean DEFAULT false NOT NULL,
-    product uuid,
-    CONSTRAINT raw_data_file_check CHECK (((handling = 'ephemeral'::public.file_handling) = (ephemeral_until IS NOT NULL))),
-    CONSTRAINT raw_data_file_dec_check CHECK ((("dec" >= ('-90'::integer)::double precision) AND ("dec" <= (90)::double precision))),
-    CONSTRAINT raw_data_file_ordinal_check CHECK ((ordinal >= 1)),
-    CONSTRAINT raw_data_file_ra_check CHECK (((ra >= (0)::double precision) AND (ra < (360)::double precision))),
-    CONSTRAINT raw_data_file_size_check CHECK ((size >= 0))
-);
 
 CREATE TABLE public.raw_data_package (
     id uuid DEFAULT public.new_id() NOT NULL,
@@ -1600,6 +1615,33 @@ CREATE TABLE public.lost_file (
     CONSTRAINT lost_file_check CHECK ((num_nonnulls(accepted, accepted_by, reason) = ANY (ARRAY[0, 3])))
 );
 
+CREATE TABLE public.master_frame (
+    id uuid NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    location text NOT NULL,
+    instrument text NOT NULL,
+    kind public.frame_type NOT NULL,
+    configuration jsonb NOT NULL,
+    filter text DEFAULT ''::text NOT NULL,
+    night date NOT NULL,
+    made timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    frames integer NOT NULL,
+    considered integer NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    content bytea NOT NULL,
+    CONSTRAINT master_frame_frames_check CHECK ((frames > 0)),
+    CONSTRAINT master_frame_kind_check CHECK ((kind = ANY (ARRAY['bias'::public.frame_type, 'dark'::public.frame_type, 'flat'::public.frame_type])))
+);
+ALTER TABLE ONLY public.master_frame ALTER COLUMN content SET STORAGE EXTERNAL;
+
+CREATE TABLE public.master_member (
+    master uuid NOT NULL,
+    name text NOT NULL,
+    sha256 public.sha256 NOT NULL,
+    file uuid
+);
+
 CREATE TABLE public.night_exposure (
     solution uuid NOT NULL,
     calibration uuid NOT NULL,
@@ -2013,6 +2055,12 @@ ALTER TABLE ONLY public.location_state
 ALTER TABLE ONLY public.lost_file
     ADD CONSTRAINT lost_file_pkey PRIMARY KEY (file);
 
+ALTER TABLE ONLY public.master_frame
+    ADD CONSTRAINT master_frame_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.master_member
+    ADD CONSTRAINT master_member_pkey PRIMARY KEY (master, name);
+
 ALTER TABLE ONLY public.night_exposure
     ADD CONSTRAINT night_exposure_pkey PRIMARY KEY (solution, calibration);
 
@@ -2178,6 +2226,10 @@ CREATE INDEX job_done_default_kind_at_idx ON public.job_done_default USING btree
 
 CREATE INDEX job_ready ON public.job USING btree (kind, place, needs, priority, due, id) WHERE (state = 'ready'::public.job_state);
 
+CREATE INDEX master_frame_of ON public.master_frame USING btree (instrument, location, kind, night);
+
+CREATE INDEX master_member_file ON public.master_member USING btree (file) WHERE (file IS NOT NULL);
+
 CREATE INDEX night_exposure_calibration ON public.night_exposure USING btree (calibration);
 
 CREATE INDEX night_solution_night ON public.night_solution USING btree (night, made);
@@ -2273,6 +2325,8 @@ CREATE TRIGGER keep_measured AFTER INSERT OR UPDATE OF measured ON public.locati
 CREATE TRIGGER mark_new_members AFTER INSERT ON public.package_member REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION public.mark_members();
 
 CREATE TRIGGER mark_old_members AFTER DELETE ON public.package_member REFERENCING OLD TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION public.mark_members();
+
+CREATE TRIGGER master_is_history BEFORE DELETE OR UPDATE ON public.master_frame FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER only_the_reaper BEFORE INSERT OR UPDATE ON public.physical_copy FOR EACH ROW WHEN ((new.state = ANY (ARRAY['deleting'::public.copy_state, 'deleted'::public.copy_state]))) EXECUTE FUNCTION public.only_the_reaper();
 
@@ -2426,6 +2480,12 @@ ALTER TABLE ONLY public.location_state
 
 ALTER TABLE ONLY public.lost_file
     ADD CONSTRAINT lost_file_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.master_member
+    ADD CONSTRAINT master_member_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.master_member
+    ADD CONSTRAINT master_member_master_fkey FOREIGN KEY (master) REFERENCES public.master_frame(id);
 
 ALTER TABLE ONLY public.night_exposure
     ADD CONSTRAINT night_exposure_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);

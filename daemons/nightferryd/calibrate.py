@@ -1,8 +1,9 @@
-"""nightferry-calibrate -- from measured stars to standard magnitudes.
+"""nightferry-calibrate -- from images and measured stars to standard magnitudes.
 
-Claims    'calibrate' jobs, one per file of a SOURCE with content: photometry
+Claims    'calibrate' jobs, one per file of a SOURCE with content: photometry, and per frame of the
+          sky of one with content: images
 Writes    calibrations, good and failed, each with its table of stars; the magnitudes of targets;
-          tiles that a remote catalogue gave
+          master frames; tiles that a remote catalogue gave
 Settings  calibrate: in etc/nightferry.yaml
 Killed    at any moment: safe. A file's rows are written together, or not at all.
 """
@@ -11,16 +12,18 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from nightferry import calibrating, catalogs, jobs
+from nightferry import calibrating, catalogs, images, jobs
 from nightferry.calibrating import Fetched, Result, Source
 from nightferry.catalogs import loading
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
 from nightferry.errors import Retry
+from nightferry.images import NewMaster
 from nightferry.instruments.definitions import Instruments
 from nightferry.instruments.photometry import Photometry
 from nightferry.jobs import Job, Wanted
@@ -37,12 +40,17 @@ class Settings:
     remote: tuple[str, ...] = ()  # of these: asked of their archive where the cache has no tile
     min_stars: int = STARS
     transformations: Path | None = None  # a folder of one's own; absent: those that come with it
+    master_days: int = (
+        images.DAYS
+    )  # a frame's bias, dark and flat are of a night no farther than this
+    cosmic_rays: bool = True  # of images; without them a frame takes a third of the time
 
 
 def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:
     facts: dict[str, Any] = job.facts
     content = _read(job, work)
-    known = {d.instrument: d for d in Instruments.load(work.instruments).definitions}
+    instruments = Instruments.load(work.instruments)
+    known = {d.instrument: d for d in instruments.definitions}
     instrument = known.get(facts["instrument"])
     photometry = instrument.photometry if instrument else Photometry()
     source = Source(facts["path"], job.location, str(facts["id"]), facts["instrument"])
@@ -51,19 +59,27 @@ def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:
             source, zone=facts["zone"], turnover=facts["turnover"], label=facts["label"]
         )
 
-    def keep(definition: catalogs.Definition, found: catalogs.Found) -> None:
+    def keep_tile(definition: catalogs.Definition, found: catalogs.Found) -> None:
         work.emit(Fetched(definition.key, found, definition.tap.url if definition.tap else ""))
 
+    def open_file(path: str) -> BufferedReader:
+        return os.fdopen(work.root(job.location).open_file(path), "rb")
+
     return tuple(
-        calibrating.run(
+        images.run(
             content, source, calibrating.reading_of(photometry),
             Request(
                 catalogs=settings.catalogs, min_stars=settings.min_stars,
                 transformations=transformations.load(settings.transformations),
                 colour_terms=calibrating.colour_terms(photometry),
             ),
-            calibrating.catalogs(catalogs.definitions(), work.ask, settings.remote, keep),
-            work.ask, work.progress,
+            calibrating.catalogs(catalogs.definitions(), work.ask, settings.remote, keep_tile),
+            work.ask,
+            images.Darkroom(
+                instruments, open_file, work.emit, dict(facts["corrections"]),
+                days=settings.master_days, cosmic_rays=settings.cosmic_rays,
+            ),
+            work.progress,
         )
     )  # fmt: skip
 
@@ -83,11 +99,14 @@ def record(tx: Tx, job: Job, results: tuple[Result, ...]) -> Iterator[tuple[str,
     yield from ()
 
 
-def fetched(tx: Tx, job: Job, got: Fetched) -> Iterator[tuple[str, Wanted]]:
+def keep(tx: Tx, job: Job, got: Fetched | NewMaster) -> Iterator[tuple[str, Wanted]]:
+    if isinstance(got, NewMaster):
+        images.record_master(tx, got)
+        return
     loading.store(tx, catalogs.definitions()[got.catalog], got.found, got.source)
     jobs.breaker_succeeds(tx, f"catalog {got.catalog}")
     yield from ()
 
 
-daemon = JobDaemon("calibrate", Settings, calibrate, record, batch=fetched)
+daemon = JobDaemon("calibrate", Settings, calibrate, record, batch=keep)
 main = command(daemon)

@@ -2,6 +2,8 @@
 
 ``run`` reads, calibrates and makes the products, and knows the database only by questions that it
 asks; ``record`` writes rows. A later run adds rows, and the newest good one is the current one.
+
+Over 300 lines: all that becomes a row stands here, for tables and for images.
 """
 
 import hashlib
@@ -20,7 +22,7 @@ from nightferry.catalogs.tap import Tap
 from nightferry.db import Tx, json
 from nightferry.instruments.photometry import Photometry
 from nightferry.night import night_of
-from nightferry.photometry import product, tables
+from nightferry.photometry import few, product, tables
 from nightferry.photometry.calibration import calibrate, field_of
 from nightferry.photometry.measured import Exposure, NotCalibrated, Reading
 from nightferry.photometry.result import Calibration, Request
@@ -29,6 +31,7 @@ from nightferry.photometry.zeropoint import ColourTerm
 
 Array = NDArray[np.float64]
 _NAMED = 60.0  # arcsec: a star of the target's name is not farther off
+_MOST_REJECTED = 20  # stars that are named
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def run(
     try:
         exposures = tables.read(content, source.name, reading)
     except NotCalibrated as why:
-        return [Result(_columns_of_failure(source, sha256, why))]
+        return [Result(columns_of_failure(source, sha256, why))]
     once = _shared(available, [e for e in exposures if isinstance(e, Exposure)])
     targets = ask("calibrate.targets")
     results = []
@@ -162,14 +165,14 @@ def run(
         progress(done, len(exposures))
         if isinstance(exposure, NotCalibrated):
             part = str(done) if len(exposures) > 1 else ""
-            results.append(Result(_columns_of_failure(source, sha256, exposure, part)))
+            results.append(Result(columns_of_failure(source, sha256, exposure, part)))
             continue
         calibration = calibrate(exposure, once, request)
         results.append(
             Result(
-                _columns(source, sha256, calibration),
+                columns_of(source, sha256, calibration),
                 product.to_fits(calibration),
-                tuple(_data(calibration, targets)),
+                tuple(data_of(calibration, targets)),
             )
         )
     return results
@@ -189,7 +192,7 @@ def _shared(
     return {name: _Once(catalog, whole) for name, catalog in available.items()}
 
 
-def _columns_of_failure(
+def columns_of_failure(
     source: Source, sha256: str, why: NotCalibrated, part: str = ""
 ) -> dict[str, Any]:
     empty = dict.fromkeys(
@@ -213,12 +216,13 @@ def _of_source(source: Source, sha256: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _columns(source: Source, sha256: str, done: Calibration) -> dict[str, Any]:
+def columns_of(source: Source, sha256: str, done: Calibration) -> dict[str, Any]:
     e, fit, relation = done.exposure, done.fit, done.transformation
     detail: dict[str, Any] = {"not used": done.rejected(), "match radius": done.radius}
     if done.candidates:
         detail["bands"] = done.candidates
     if fit is not None:
+        detail["rejected"] = _rejected(done)
         detail["at colour 0"] = [fit.at_colour_0, fit.at_colour_0_error]
         detail["field"] = {"order": fit.order, "coefficients": fit.field.tolist()}
     return {
@@ -237,7 +241,29 @@ def _columns(source: Source, sha256: str, done: Calibration) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _data(done: Calibration, targets: Sequence[Any]) -> list[Datum]:
+def _rejected(done: Calibration) -> list[dict[str, Any]]:
+    """The stars that do not belong, farthest first: their names where the catalogue has any."""
+    e, fit = done.exposure, done.fit
+    assert fit is not None
+    which = np.flatnonzero(done.status == "outlier")
+    z = done.residual / np.sqrt(
+        e.error**2 + done.catalog_error**2 + max(fit.scatter, few.USUAL) ** 2
+    )
+    names = (
+        dict(zip(done.catalog_stars.id, done.catalog_stars.names, strict=False))
+        if (done.catalog_stars is not None and done.catalog_stars.names)
+        else {}
+    )
+    return [
+        {
+            "star": str(names.get(done.catalog_id[k], f"{e.ra[k]:.5f} {e.dec[k]:+.5f}")),
+            "residual": round(float(done.residual[k]), 4), "z": round(float(z[k]), 1),
+        }
+        for k in which[np.argsort(-np.abs(z[which]))][:_MOST_REJECTED]
+    ]  # fmt: skip
+
+
+def data_of(done: Calibration, targets: Sequence[Any]) -> list[Datum]:
     """The magnitudes of registered targets."""
     if not done.is_good:
         return []

@@ -24,6 +24,7 @@ GROUPS = {
     "catalog": "a catalogue loaded next to COPY, a cone next to q3c's",
     "zeropoint": "the zero point of a list of stars, next to stdpipe's",
     "answers": "nf status and nf night on a ledger of 10,000,000 files",
+    "imaging": "photometry of an image, next to photutils'; a whole frame in a second of one core",
     "service": "under a real systemd: until all are ready, and what they cost idle",
     "memory": "the most memory of each daemon while 4 GB pass through",
 }

@@ -1,4 +1,4 @@
-"""nf cal -- calibrate files of photometry, and see what came of it."""
+"""nf cal -- calibrate images and files of photometry, and see what came of it."""
 
 import click
 
@@ -12,7 +12,7 @@ from nightferry.cli.context import Lists
 
 @click.group(cls=Lists, epilog=show.EXIT_CODES)
 def command() -> None:
-    """Zero points and standard magnitudes from tables of measured stars."""
+    """Zero points and standard magnitudes from images and tables of measured stars."""
 
 
 for each in (run, list_calibrations, show_one, night):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from nightferry.instruments.base import Arithmetic, FrameType, Value
+from nightferry.instruments.imaging import Imaging
 from nightferry.instruments.keywords import Header
 from nightferry.instruments.photometry import Photometry
 
@@ -92,6 +93,7 @@ class Definition:
     frame_types: tuple[Rule, ...]
     arithmetic: Arithmetic | None
     photometry: Photometry = field(default_factory=Photometry)
+    imaging: Imaging = field(default_factory=Imaging)
 
     def recognises(self, header: Header, path: str) -> bool:
         """Did this instrument take the file?"""

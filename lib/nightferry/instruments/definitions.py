@@ -19,6 +19,7 @@ from nightferry import yamlfile
 from nightferry.errors import ConfigError
 from nightferry.instruments.base import Arithmetic, FrameType
 from nightferry.instruments.definition import FIELDS, Condition, Definition, Rule, Source, Test
+from nightferry.instruments.imaging import Imaging
 from nightferry.instruments.keywords import Header
 from nightferry.instruments.photometry import Photometry
 from nightferry.instruments.times import ORDER
@@ -27,6 +28,7 @@ GENERIC = "generic"
 _TOP = (
     *("instrument", "telescope", "module", "matches", "keywords", "attributes", "start"),
     *("exposure_key", "equinox", "frame_types", "arithmetic", "photometry"),
+    "imaging",
 )
 _SOURCE = ("from", "pass_over", "values", "unit")
 _TESTS = ("below", "above", "present")
@@ -114,12 +116,18 @@ class _Reader:
             frame_types=tuple(self._rule(n) for n in self._list(top.get("frame_types"))),
             arithmetic=self._arithmetic(top["arithmetic"]) if "arithmetic" in top else None,
             photometry=self._photometry(top.get("photometry")),
+            imaging=self._imaging(top.get("imaging")),
         )
 
     def _photometry(self, node: yaml.Node | None) -> Photometry:
         if node is None:
             return Photometry()
         return yamlfile.read(node, Photometry, str(self.file), "photometry")
+
+    def _imaging(self, node: yaml.Node | None) -> Imaging:
+        if node is None:
+            return Imaging()
+        return yamlfile.read(node, Imaging, str(self.file), "imaging")
 
     def _wrong(self, node: yaml.Node, what: str) -> NoReturn:
         raise ConfigError(f"{self.file}, line {node.start_mark.line + 1}: {what}")

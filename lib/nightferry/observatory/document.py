@@ -41,6 +41,7 @@ class Hints(enum.Enum):
 class Content(enum.Enum):
     FRAMES = "frames"
     PHOTOMETRY = "photometry"  # tables of measured stars: they are calibrated as they come
+    IMAGES = "images"  # frames, of which those of the sky are calibrated as they come
 
 
 class Label(enum.Enum):

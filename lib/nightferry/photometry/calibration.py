@@ -98,6 +98,8 @@ def _first_look(exposure: Exposure) -> Names:
     status[~np.isfinite(exposure.magnitude) | ~np.isfinite(exposure.error)] = "no light"
     if exposure.saturated is not None:
         status[exposure.saturated] = "saturated"
+    if exposure.doubts is not None:
+        status[exposure.doubts != ""] = exposure.doubts[exposure.doubts != ""]
     return status
 
 
@@ -108,9 +110,8 @@ def _check_light(blank: Calibration) -> None:
     if (status == "saturated").all():
         raise NotCalibrated("all saturated", f"all {len(status)} stars are saturated")
     if not (status == "unmatched").any():
-        raise NotCalibrated(
-            "no stars", f"none of the {len(status)} rows has a magnitude and its error"
-        )
+        told = ", ".join(f"{count} {name}" for name, count in blank.rejected().items())
+        raise NotCalibrated("no usable stars", f"none of {len(status)} stars serves: {told}")
 
 
 def _try_band(
@@ -172,7 +173,7 @@ def _look_up(exposure: Exposure, catalog: Catalog) -> Found:
         raise NotCalibrated("no catalogue tile", str(missing)) from missing
     known = np.isfinite(exposure.ra + exposure.dec)
     covered = found.coverage.holds(index(exposure.ra[known], exposure.dec[known]))
-    if covered.mean() < _COVERED:
+    if covered.mean() < _COVERED and not catalog.definition.sparse:
         raise NotCalibrated(
             "no catalogue tile",
             f"{catalog.definition.key} is complete for {100 * covered.mean():.0f} % of the stars "
@@ -188,6 +189,7 @@ def _pair(at: Calibration, found: Found, catalog: Catalog, request: Request) -> 
         exposure.ra[with_light], exposure.dec[with_light], found.stars.ra, found.stars.dec,
         brightness=found.stars.numbers[definition.brightness],
         floor=max(definition.positions, 0.3), blend=request.blend_radius,
+        magnitude=exposure.magnitude[with_light],
     )  # fmt: skip
     fewer = min(len(with_light), len(found.stars))
     if pairs is None or len(pairs.measured) < _BY_CHANCE * fewer:
@@ -259,6 +261,11 @@ def _fit(at: Calibration, request: Request) -> Calibration:
             told = ", ".join(f"{count} {name}" for name, count in rejected.items())
             raise NotCalibrated(why.reason, f"{why} (not used: {told})") from why
         raise
+    fit = replace(
+        fit, fit_error=float(np.hypot(fit.fit_error, exposure.common_error)),
+        error=float(np.hypot(fit.error, exposure.common_error)),
+        at_colour_0_error=float(np.hypot(fit.at_colour_0_error, exposure.common_error)),
+    )  # fmt: skip
     status = at.status.copy()
     status[use[fit.good <= 0.5]] = "outlier"
     relative = np.nan_to_num(at.colour - relation.colour_reference)

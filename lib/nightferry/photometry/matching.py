@@ -9,10 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nightferry.photometry import standards
+from nightferry.photometry.neighbours import pairs_within
+
+__all__ = ["FINEST", "GENEROUS", "POOR", "Match", "match", "pairs_within", "plane"]
+
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 GENEROUS = 15.0  # arcsec
+POOR = 3.0  # arcsec: positions that are known no better are no proof by themselves
 FINEST = 0.3  # arcsec: no radius is smaller
 _TRIES = 6
 
@@ -40,34 +46,6 @@ def plane(ra: Array, dec: Array, ra0: float, dec0: float) -> tuple[Array, Array]
     return np.where(behind, np.nan, east * scale), np.where(behind, np.nan, north * scale)
 
 
-def pairs_within(x: Array, y: Array, u: Array, v: Array, radius: float) -> tuple[Index, Index]:
-    """All pairs of points (x, y) and (u, v) not farther apart than ``radius``."""
-    column, row = np.floor(u / radius).astype(np.int64), np.floor(v / radius).astype(np.int64)
-    wide = np.int64(1 << 31)
-    keys = column * wide + row
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    mine_column, mine_row = (
-        np.floor(x / radius).astype(np.int64),
-        np.floor(y / radius).astype(np.int64),
-    )
-    first: list[Index] = []
-    second: list[Index] = []
-    for across in (-1, 0, 1):
-        # Three cells of a column are neighbours in the order of the keys: one look finds them.
-        base = (mine_column + across) * wide + mine_row
-        low = np.searchsorted(keys, base - 1, side="left")
-        high = np.searchsorted(keys, base + 1, side="right")
-        count = high - low
-        which = np.repeat(np.arange(len(x)), count)
-        step = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
-        other = order[np.repeat(low, count) + step]
-        near = (x[which] - u[other]) ** 2 + (y[which] - v[other]) ** 2 <= radius * radius
-        first.append(which[near])
-        second.append(other[near])
-    return np.concatenate(first), np.concatenate(second)
-
-
 def match(
     ra: Array,
     dec: Array,
@@ -78,11 +56,13 @@ def match(
     generous: float = GENEROUS,
     floor: float = FINEST,
     blend: float = 4.0,
+    magnitude: Array | None = None,
 ) -> Match | None:
     """Pairs measured stars with the catalogue's, one to one; None where positions do not agree.
 
     ``floor`` is an error of the positions that is known beforehand, ``blend`` the radius in which
     the light of other stars of the catalogue counts (both arcsec), by their ``brightness`` (mag).
+    Where positions are poor, ``magnitude`` of the measured stars has to fit with it too.
     """  # fmt: skip
     if not len(ra) or not len(cat_ra):
         return None
@@ -93,11 +73,20 @@ def match(
     if not len(finite) or not len(known):
         return None
     x, y, u, v = x[finite], y[finite], u[known], v[known]
-    found = _offset(x, y, u, v, max(generous, 2 * floor), floor)
-    if found is None:
-        return None
-    dx, dy, radius = found
-    mine, other = _one_to_one(x + dx, y + dy, u, v, radius)
+    if floor > POOR and magnitude is not None and brightness is not None:
+        pairs = standards.find(
+            x, y, magnitude[finite], u, v, brightness[known], search=floor, tolerance=floor
+        )
+        if pairs is None:
+            return None
+        mine, other, radius = pairs.measured, pairs.catalog, floor
+        dx, dy = pairs.offset
+    else:
+        found = _offset(x, y, u, v, max(generous, 2 * floor), floor)
+        if found is None:
+            return None
+        dx, dy, radius = found
+        mine, other = _one_to_one(x + dx, y + dy, u, v, radius)
     if not len(mine):
         return None
     light = np.ones(len(u)) if brightness is None else 10 ** (-0.4 * (brightness[known] - 20.0))

@@ -42,6 +42,9 @@ class Exposure:
     saturated: Mask | None = None
     notes: tuple[str, ...] = ()
     stars: tuple[str, ...] = ()  # names or numbers that the file gives them
+    doubts: NDArray[np.object_] | None = None  # why a star does not serve; '' if it does
+    common_error: float = 0.0  # mag, by which all of them are off together
+    shapes: Mapping[str, Array] = field(default_factory=dict)  # what else was measured of each
 
     def __len__(self) -> int:
         return len(self.ra)

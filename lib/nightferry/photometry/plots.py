@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nightferry.imaging import drawing
 from nightferry.photometry.product import CATALOG, STARS
 
 Array = NDArray[np.float64]
@@ -24,13 +25,17 @@ def calibration(content: bytes, title: str, form: str = "png") -> bytes:
     matched, rejected and left over."""
     with fits.open(io.BytesIO(content)) as hdus:
         header, stars, catalog = hdus[0].header, hdus[STARS].data, hdus[CATALOG].data
-        figure = Figure(figsize=(11, 8.5), layout="constrained")
-        top, bottom = figure.subplots(2, 2)
+        pages = {h.name for h in hdus} & {drawing.PICTURE, drawing.GROWTH}
+        figure = Figure(figsize=(16, 8.5) if pages else (11, 8.5), layout="constrained")
+        top, bottom = figure.subplots(2, 3 if pages else 2)
         figure.suptitle("\n".join([title, *_heading(header)]), fontsize=10)
         _residuals(top[0], stars, "catalog_mag", f"{header.get('BAND', '')} of the catalogue [mag]")
         _residuals(top[1], stars, "colour", f"{header.get('COLOUR', 'colour')} [mag]")
         _over_field(figure, bottom[0], stars)
         _sky(bottom[1], stars, catalog)
+        if pages:
+            drawing.frame(top[2], hdus, _groups(stars))
+            drawing.growth(bottom[2], hdus)
         return _written(figure, form)
 
 
@@ -100,7 +105,8 @@ def _sky(axes: Any, stars: Any, catalog: Any) -> None:
             label=f"{name} ({which.sum()})",
         )  # fmt: skip
     axes.invert_xaxis()
-    axes.legend(fontsize=7)
+    if len(catalog) or len(stars):
+        axes.legend(fontsize=7)
     axes.set_xlabel("right ascension [deg]")
     axes.set_ylabel("declination [deg]")
 

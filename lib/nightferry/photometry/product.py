@@ -3,21 +3,23 @@ header. Plots are drawn from it, at once or years later."""
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from nightferry.photometry.measured import Exposure
 from nightferry.photometry.result import Calibration
 
 STARS, CATALOG = "STARS", "CATALOG"
 _MOST = 3000  # catalogue stars that are kept for the plots: the brightest
 
 
-def to_fits(done: Calibration) -> bytes:
+def to_fits(done: Calibration, more: Sequence[Any] = ()) -> bytes:
     """The stars of a calibration, and those of the catalogue in its field. Of a failure, as far as
-    it went."""
+    it went. ``more``: further HDUs."""
     primary = fits.PrimaryHDU()
     for keyword, value, comment in _cards(done):
         if value is not None and value == value:
@@ -26,7 +28,7 @@ def to_fits(done: Calibration) -> bytes:
     out = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a text that goes on in CONTINUE cards is as it should be
-        fits.HDUList([primary, _stars(done), _catalog(done)]).writeto(out)
+        fits.HDUList([primary, _stars(done), _catalog(done), *more]).writeto(out)
     return out.getvalue()
 
 
@@ -45,7 +47,7 @@ def _cards(done: Calibration) -> list[tuple[str, Any, str]]:
         ("CALSTATE", "good" if done.is_good else "failed", ""),
         ("REASON", done.reason or None, "of the failure"),
         ("ADVICE", done.advice or None, ""),
-        ("DATE-AVG", e.middle.replace(tzinfo=None).isoformat("T", "milliseconds"), "UTC"),
+        ("DATE-AVG", _time(e), "UTC"),
         ("TIMESYS", "UTC", ""),
         ("EXPTIME", e.seconds, "[s]"),
         ("AIRMASS", e.airmass, ""),
@@ -82,6 +84,13 @@ def _cards(done: Calibration) -> list[tuple[str, Any, str]]:
     return cards
 
 
+def _time(e: Exposure) -> str | None:
+    """Of its middle; where the exposure time is not known there is none."""
+    if e.seconds != e.seconds:
+        return None
+    return e.middle.replace(tzinfo=None).isoformat("T", "milliseconds")
+
+
 def _stars(done: Calibration) -> Any:
     e, n = done.exposure, len(done.exposure)
 
@@ -103,6 +112,8 @@ def _stars(done: Calibration) -> Any:
     ):  # fmt: skip
         table[name] = np.asarray(values, np.float64)
         table[name].unit = unit
+    for name, values in e.shapes.items():
+        table[name] = np.asarray(full(values), np.float64)
     ids = done.catalog_id
     table["catalog_id"] = ids if len(ids) == n else np.full(n, -1, np.int64)
     table["status"] = np.array([str(s) for s in done.status], "U")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nightferry.photometry import few
 from nightferry.photometry.measured import NotCalibrated
 from nightferry.photometry.mixture import Mixture, fit
 
@@ -95,7 +96,7 @@ def zero_point(
     fit_error = float(np.sqrt(covariance[0, 0]))
     at_0 = covariance[0, 0] + colour_reference**2 * covariance[1, 1]
     at_0 -= 2 * colour_reference * covariance[0, 1]
-    if best.share < 0.85:
+    if best.share < 0.85 and n > few.MOST:
         flags.append(f"{100 * (1 - best.share):.0f} % outliers")
     return ZeroPoint(
         value=float(best.theta[0]),
@@ -145,8 +146,8 @@ def _fit_best(
 ) -> tuple[Mixture, int, Array]:
     """The fit with the field's polynomial that the information criterion prefers."""
     linear = [np.ones(len(y0))] if relative is None else [np.ones(len(y0)), relative]
-    if len(y0) < 3:
-        return _of_few(y0, errors), 0, np.zeros(0)
+    if len(y0) <= few.MOST:
+        return few.mean(y0, errors), 0, np.zeros(0)
     best, order = _try(y0, errors, linear), 0
     if x is not None and y is not None:
         for k in _ORDERS[1:]:
@@ -167,15 +168,6 @@ def _try(y0: Array, errors: Array, columns: list[Array]) -> Mixture:
             "not determined",
             "the stars do not determine a zero point: all have one colour and place",
         ) from error
-
-
-def _of_few(y0: Array, errors: Array) -> Mixture:
-    """One or two stars: their mean. The error is no smaller than their difference."""
-    weights = 1 / errors**2
-    mean = float((weights * y0).sum() / weights.sum())
-    spread = float(np.ptp(y0)) / 2
-    variance = np.array([[max(float(1 / weights.sum()), spread**2)]])
-    return Mixture(np.array([mean]), variance, spread, np.ones(len(y0)), 1, 0.0, 1.0, 0.0)
 
 
 def _terms(x: Array, y: Array, order: int) -> list[Array]:

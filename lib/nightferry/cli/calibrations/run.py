@@ -3,12 +3,13 @@
 import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nightferry import calibrating
+from nightferry import calibrating, images
 from nightferry.calibrating import Result, Source
 from nightferry.catalogs import definitions, loading
 from nightferry.cli import named, show
@@ -64,6 +65,10 @@ from nightferry.photometry.zeropoint import STARS
 def run(nf: Context, /, file: Path | None, as_json: bool, out: Path | None, **said: Any) -> int:
     """Calibrates each exposure of FILE, or again what was calibrated of a night or a target.
 
+    FILE is a table of measured stars, or an image. An image is corrected with bias, dark and flat
+    frames of its own instrument and location; one that was never registered, with those in its
+    folder.
+
     Nothing is overwritten: each run adds rows, and the newest good one is the current one. With
     --night or --target the exposures of each field are then solved together, and targets have their
     magnitudes by that (see: nf cal night). Exits with 1 if an exposure failed.
@@ -94,7 +99,8 @@ def run(nf: Context, /, file: Path | None, as_json: bool, out: Path | None, **sa
 def _run_one(nf: Context, path: Path, said: dict[str, Any]) -> list[tuple[str, Result]]:
     content = path.read_bytes()
     source = _source(nf, path, content, said["instrument"])
-    known = {d.instrument: d for d in Instruments.load(nf.config.instruments).definitions}
+    instruments = Instruments.load(nf.config.instruments)
+    known = {d.instrument: d for d in instruments.definitions}
     if said["instrument"] and said["instrument"] not in known:
         raise ConfigError(f"no instrument {said['instrument']!r}; known: {', '.join(known)}")
     photometry = known[source.instrument].photometry if source.instrument in known else Photometry()
@@ -134,9 +140,30 @@ def _run_one(nf: Context, path: Path, said: dict[str, Any]) -> list[tuple[str, R
     for name in said["catalogs"]:
         if name not in available:
             raise ConfigError(f"no catalogue {name!r}; known: {', '.join(available)}")
-    results = calibrating.run(content, source, reading, request, available, ask)
+    results = images.run(
+        content, source, reading, request, available, ask, _darkroom(nf, path, source, instruments)
+    )
     identities = nf.db.run(lambda tx: [calibrating.record(tx, r) for r in results])
     return list(zip(identities, results, strict=True))
+
+
+def _darkroom(nf: Context, path: Path, source: Source, instruments: Instruments) -> images.Darkroom:
+    """Raw frames and masters for an image: of its location, else of its folder."""
+    corrections: dict[str, Any] = {}
+    root = nf.config.locations.get(source.location)
+
+    def open_file(name: str) -> BufferedReader:
+        if root is None:
+            raise FileNotFoundError(f"{source.location} is not mounted on this host")
+        return (root / name).open("rb")
+
+    if source.file is not None:
+        row = nf.db.run(lambda tx: tx.one("calibrate.corrections", file=source.file))
+        corrections = dict(row.corrections) if row is not None else {}
+    return images.Darkroom(
+        instruments, open_file, lambda new: nf.db.run(lambda tx: images.record_master(tx, new)),
+        corrections, path.absolute().parent,
+    )  # fmt: skip
 
 
 def _source(nf: Context, path: Path, content: bytes, instrument: str | None) -> Source:

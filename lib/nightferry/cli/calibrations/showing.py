@@ -69,6 +69,8 @@ def _tell(row: Row) -> None:
         show.say(f"by {row.catalog}, {row.transformation}", 2)
     for why, count in row.detail.get("not used", {}).items():
         show.say(f"not used: {count} {why}", 2)
+    for star in row.detail.get("rejected", [])[:5]:
+        show.say(f"rejected: {star['star']}, {star['residual']:+.3f} mag, z = {star['z']:+.1f}", 2)
     for flag in row.flags:
         show.say(f"flag: {flag}", 2)
     verdict = "it is the current one" if row.current else "a newer one is current"
