@@ -1,7 +1,9 @@
 -- The archiver: which archive lacks which package or adopted file.
 
 -- name: wanted
-SELECT thing || '@' || archive AS subject, archive AS place, archive AS needs, priority FROM archive_gap;
+-- And the buffer that has to have a package again, for another site's archive.
+SELECT thing || '@' || archive AS subject, archive AS place, archive AS needs, priority FROM archive_gap
+UNION ALL SELECT package || '@' || buffer, buffer, buffer, priority FROM refill_gap;
 
 -- name: facts
 -- Any present copy of the site serves: buffers first, then other archives.

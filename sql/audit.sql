@@ -1,7 +1,7 @@
 -- Disk against database.
 
 -- name: place
-SELECT name, type::text, storage::text, marker::text, coalesce(settings -> 'store', '{}') AS store FROM data_location WHERE name = %(location)s;
+SELECT name, type::text, storage::text, marker::text, settings FROM data_location WHERE name = %(location)s;
 
 -- name: copies
 -- All that should lie there, in pieces by path.

@@ -1,7 +1,7 @@
 -- 'nf backup': the database in one file, proven by restoring it.
 
 -- name: place
-SELECT name, type::text, storage::text, marker::text, coalesce(settings -> 'store', '{}') AS store FROM data_location WHERE name = %(location)s;
+SELECT name, type::text, storage::text, marker::text, settings FROM data_location WHERE name = %(location)s;
 
 -- name: still
 -- What follows in this transaction sees one moment.

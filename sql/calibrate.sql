@@ -37,9 +37,15 @@ INSERT INTO calibration_table (calibration, content) VALUES (%(calibration)s, %(
 UPDATE reduced_datum SET superseded = now()
 WHERE superseded IS NULL AND source_name = %(source_name)s AND source_location = %(source_location)s AND band = %(band)s AND time = %(time)s;
 
+-- name: supersede_one
+-- The same of one target: the whole night's magnitude takes the place of the exposure's own, or of an earlier solution's.
+UPDATE reduced_datum SET superseded = now()
+WHERE superseded IS NULL AND target = %(target)s AND source_name = %(source_name)s AND source_location = %(source_location)s AND band = %(band)s
+  AND time = %(time)s;
+
 -- name: datum
-INSERT INTO reduced_datum (target, calibration, time, mjd, bjd_tdb, band, system, magnitude, error, zero_point_error, limiting, flags, source_name, source_location)
-VALUES (%(target)s, %(calibration)s, %(time)s, %(mjd)s, %(bjd_tdb)s, %(band)s, %(system)s, %(magnitude)s, %(error)s, %(zero_point_error)s, %(limiting)s,
+INSERT INTO reduced_datum (target, calibration, solution, time, mjd, bjd_tdb, band, system, magnitude, error, zero_point_error, limiting, flags, source_name, source_location)
+VALUES (%(target)s, %(calibration)s, %(solution)s, %(time)s, %(mjd)s, %(bjd_tdb)s, %(band)s, %(system)s, %(magnitude)s, %(error)s, %(zero_point_error)s, %(limiting)s,
   %(flags)s, %(source_name)s, %(source_location)s);
 
 -- name: targets
@@ -74,6 +80,35 @@ SELECT c.*, c.state::text AS how, EXISTS (SELECT FROM current_calibration u WHER
        (SELECT t.content FROM calibration_table t WHERE t.calibration = c.id) AS content,
        (SELECT count(*) FROM reduced_datum d WHERE d.calibration = c.id) AS data
 FROM calibration c WHERE c.id::text LIKE '%%' || %(text)s ORDER BY c.made DESC LIMIT 2;
+
+-- name: of_nights
+-- The current calibrations of some nights with their stars, those that may be solved together side by side.
+SELECT c.id, c.night, c.middle, c.source_location, c.source_name, c.instrument, c.band, c.system, c.unit, c.catalog, c.transformation, c.colour, c.limiting,
+       t.content
+FROM current_calibration c JOIN calibration_table t ON t.calibration = c.id
+WHERE c.night = ANY(%(nights)s::date[])
+ORDER BY c.night, c.source_location, c.instrument, c.band, c.unit, c.catalog, c.transformation, c.middle;
+
+-- name: add_solution
+INSERT INTO night_solution (night, source_location, instrument, field, band, system, unit, catalog, transformation, state, reason, advice, zero_point,
+  zero_point_error, fit_error, at_colour_0, colour, colour_reference, colour_term, colour_term_error, exposures, stars, used, repeats, repeats_worst, flags)
+VALUES (%(night)s, %(source_location)s, %(instrument)s, %(field)s, %(band)s, %(system)s, %(unit)s, %(catalog)s, %(transformation)s, %(state)s, %(reason)s,
+  %(advice)s, %(zero_point)s, %(zero_point_error)s, %(fit_error)s, %(at_colour_0)s, %(colour)s, %(colour_reference)s, %(colour_term)s,
+  %(colour_term_error)s, %(exposures)s, %(stars)s, %(used)s, %(repeats)s, %(repeats_worst)s, %(flags)s)
+RETURNING id;
+
+-- name: add_exposures
+INSERT INTO night_exposure (solution, calibration, zero_point, error)
+SELECT %(solution)s, e.calibration, e.zero_point, e.error
+FROM unnest(%(calibrations)s::uuid[], %(zero_points)s::float8[], %(errors)s::float8[]) e (calibration, zero_point, error);
+
+-- name: solutions
+SELECT s.id, s.made, s.state::text AS state, s.reason, s.advice, s.night, s.source_location, s.instrument, s.field, s.band, s.system, s.unit, s.catalog,
+       s.transformation, s.zero_point, s.zero_point_error, s.fit_error, s.at_colour_0, s.colour, s.colour_reference, s.colour_term, s.colour_term_error,
+       s.exposures, s.stars, s.used, s.repeats, s.repeats_worst, s.flags, cur.id IS NOT NULL AS current
+FROM night_solution s LEFT JOIN current_night_solution cur ON cur.id = s.id
+WHERE (%(night)s::date IS NULL OR s.night = %(night)s) AND (%(solutions)s::uuid[] IS NULL OR s.id = ANY(%(solutions)s::uuid[]))
+ORDER BY s.made DESC, s.id DESC LIMIT %(limit)s;
 
 -- name: corrections
 SELECT corrections_of(f) AS corrections FROM raw_data_file f WHERE f.id = %(file)s;

@@ -11,7 +11,10 @@ WITH c AS MATERIALIZED (
     AND (%(object)s::text IS NULL OR lower(f.object) LIKE lower(%(object)s))
     AND (%(type)s::text IS NULL OR f.frame_type::text = %(type)s)
     AND (%(program)s::text IS NULL OR f.program = %(program)s)
+    AND (%(product)s::text IS NULL OR f.product IN (SELECT d.id FROM data_product d WHERE d.name = %(product)s))
+    AND (%(made_from)s::uuid IS NULL OR f.product IN (SELECT s.product FROM data_product_source s WHERE s.file = %(made_from)s))
     AND (%(path)s::text IS NULL OR f.path LIKE %(path)s OR f.path LIKE '%%/' || %(path)s)
+    AND (f.handling = 'canary') = (coalesce(%(state)s::text, '') = 'canary')
     AND CASE %(state)s::text
           WHEN 'lost' THEN l.file IS NOT NULL AND l.accepted IS NULL
           WHEN 'ephemeral' THEN f.handling = 'ephemeral' WHEN 'adopted' THEN f.handling = 'adopted'
@@ -27,6 +30,7 @@ found AS (
   WHERE CASE %(state)s::text WHEN 'safe' THEN a.safe WHEN 'unsafe' THEN NOT a.safe ELSE true END)
 SELECT f.id, f.night, f.location, f.path, f.ordinal, f.instrument, f.frame_type::text, f.object, f.filter, f.exposure_start, f.exposure_seconds,
        f.program, f.size, f.sha256, f.header::text, f.quality::text, x.safe, x.reason,
+       d.name AS product, (SELECT count(*) FROM data_product_source s WHERE s.product = d.id) AS made_from,
        CASE WHEN %(state)s::text IN ('safe', 'unsafe') THEN count(*) OVER () ELSE x.matching END AS matching
-FROM found x JOIN raw_data_file f ON f.id = x.id
+FROM found x JOIN raw_data_file f ON f.id = x.id LEFT JOIN data_product d ON d.id = f.product
 ORDER BY f.night DESC, f.exposure_start, f.path, f.ordinal LIMIT %(limit)s;

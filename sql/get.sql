@@ -6,7 +6,7 @@ SELECT f.id, f.path, f.size, f.sha256, f.night, f.mtime_ns FROM raw_data_file f 
 -- name: sources
 -- Every present copy: of a package that has the file as a stretch of its bytes, or of the file itself.
 -- Archives first; an instrument's disk last, where a file may be another one by now.
-SELECT c.id AS copy, c.location, c.path, l.storage::text, l.type::text, l.marker::text, coalesce(l.settings -> 'store', '{}') AS store,
+SELECT c.id AS copy, c.location, c.path, l.storage::text, l.type::text, l.marker::text, l.settings,
        coalesce(m.data_offset, 0) AS data_offset, p.name AS package
 FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id LEFT JOIN raw_data_package p ON p.id = m.package
 JOIN physical_copy c ON (c.file = f.id OR c.package = m.package) AND c.state = 'present'

@@ -2,13 +2,14 @@
 
 -- name: chunk
 -- The next files of those that are meant, with all that their columns are derived from. A correction of
--- a night comes before one of the file itself, and the newest of a keyword counts.
+-- a night comes before one of the file itself, and the newest of a keyword counts. A data product's files
+-- are not judged by the headers that they took over.
 SELECT f.id, f.location, f.path, f.sha256, f.size, f.header::text, f.defects, f.night, f.registered, f.handling::text, f.mtime_ns,
        (SELECT coalesce(json_agg(h.cards ORDER BY h.hdu), '[]') FROM file_header h WHERE h.file = f.id) AS headers,
        (SELECT coalesce(json_agg(json_build_array(c.keyword, c.value) ORDER BY c.file IS NOT NULL, c.at), '[]') FROM header_correction c
         WHERE c.withdrawn IS NULL AND (c.file = f.id OR (c.night = f.night AND (c.instrument IS NULL OR c.instrument = f.instrument)))) AS corrections
 FROM raw_data_file f
-WHERE f.id > %(after)s::uuid AND (%(file)s::uuid IS NULL OR f.id = %(file)s::uuid)
+WHERE f.id > %(after)s::uuid AND f.product IS NULL AND (%(file)s::uuid IS NULL OR f.id = %(file)s::uuid)
   AND (%(night)s::date IS NULL OR f.night = %(night)s) AND (%(instrument)s::text IS NULL OR f.instrument = %(instrument)s)
 ORDER BY f.id LIMIT %(most)s;
 

@@ -32,6 +32,14 @@ SELECT r.name, (SELECT b.reason FROM breaker b WHERE b.name = r.name AND b.state
 -- name: blocked
 SELECT kind, reason, count(*) AS subjects FROM blocked GROUP BY kind, reason ORDER BY kind, subjects DESC;
 
+-- name: canary
+-- No row where none is sent each day.
+WITH daily AS (SELECT min(sent) AS first, max(sent) AS last FROM canary WHERE daily AND sent > now() - interval '30 days'),
+returned AS (SELECT max(sent) AS sent, max(ended) AS ended FROM canary WHERE outcome = 'returned')
+SELECT now() AS now, r.ended AS returned, now() - coalesce(r.ended, d.first) AS age,
+       (SELECT k.why FROM canary k WHERE k.outcome <> 'returned' AND k.sent > coalesce(r.sent, '-infinity') ORDER BY k.sent DESC LIMIT 1) AS why
+FROM daily d, returned r WHERE d.last IS NOT NULL;
+
 -- name: care
 -- Reading again, and backup.
 SELECT (SELECT b.taken FROM backup b ORDER BY b.taken DESC LIMIT 1) AS backed_up, policy.backup_max_age, now() AS now,

@@ -53,7 +53,7 @@ WITH head AS MATERIALIZED (
   ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED),
 lightly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE job j SET state = 'running', claim = gen_random_uuid(), claimed_by = %(me)s, attempts = attempts + 1,
-  due = clock_timestamp() + %(lease)s, done = NULL, done_of = NULL
+  due = clock_timestamp() + %(lease)s, done = NULL, done_of = NULL, told = NULL, rate = NULL
 FROM head, lightly WHERE j.id = head.id
 RETURNING j.id, j.kind, j.subject, j.place, j.needs, j.priority, j.attempts, j.max_attempts, j.claim, clock_timestamp() AS claimed_at, head.was_due;
 
@@ -66,7 +66,7 @@ WITH head AS MATERIALIZED (
   ORDER BY priority, due, id LIMIT %(n)s FOR UPDATE SKIP LOCKED),
 lightly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE job j SET state = 'running', claim = gen_random_uuid(), claimed_by = %(me)s, attempts = attempts + 1,
-  due = clock_timestamp() + %(lease)s, done = NULL, done_of = NULL
+  due = clock_timestamp() + %(lease)s, done = NULL, done_of = NULL, told = NULL, rate = NULL
 FROM head, lightly WHERE j.id = head.id
 RETURNING j.id, j.kind, j.subject, j.place, j.needs, j.priority, j.attempts, j.max_attempts, j.claim, clock_timestamp() AS claimed_at, head.was_due;
 
@@ -104,7 +104,14 @@ WITH mine AS MATERIALIZED (
 UPDATE job j SET due = clock_timestamp() + %(lease)s FROM mine WHERE j.id = mine.id RETURNING j.id;
 
 -- name: progress
-UPDATE job SET done = %(done)s, done_of = %(done_of)s WHERE id = %(id)s AND claim = %(claim)s RETURNING id;
+-- The rate is of the last words, the newest counting half: what was there already when the work began,
+-- and hours with another bandwidth, are not in it for long.
+UPDATE job SET done = %(done)s, done_of = %(done_of)s, told = clock_timestamp(),
+  rate = CASE WHEN %(done)s >= done AND told < clock_timestamp()
+    THEN (coalesce(rate, r.now) + r.now) / 2 END
+FROM (SELECT (%(done)s - j.done) / greatest(extract(epoch FROM clock_timestamp() - j.told), 0.001)::double precision AS now
+      FROM job j WHERE j.id = %(id)s) r
+WHERE id = %(id)s AND claim = %(claim)s RETURNING id;
 
 -- name: retry
 UPDATE job SET state = 'waiting', claim = NULL, claimed_by = NULL, due = now() + %(delay)s, error = %(error)s
@@ -179,7 +186,8 @@ SELECT k.kind, (SELECT count(*) FROM job_done d WHERE d.kind = k.kind AND d.at >
 FROM unnest(%(kinds)s::text[]) k (kind);
 
 -- name: list_jobs
-SELECT id, kind, subject, place, needs, state::text, priority, due, attempts, max_attempts, claimed_by, done, done_of, error, created
+SELECT id, kind, subject, place, needs, state::text, priority, due, attempts, max_attempts, claimed_by, done, done_of, rate,
+       CASE WHEN rate > 0 THEN told + make_interval(secs => (done_of - done) / rate) END AS eta, error, created
 FROM job WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(state)s::text IS NULL OR state = %(state)s::job_state)
   AND (%(id)s::bigint IS NULL OR id = %(id)s)
 ORDER BY kind, state, priority, due, id LIMIT %(limit)s;
@@ -190,12 +198,13 @@ SELECT subject FROM job WHERE subject LIKE '%%@' || %(location)s;
 
 -- name: more_urgent
 -- Is there ready work of a kind at a place that must not wait for what is less urgent than this?
--- What needs something that is away can't be done instead.
-SELECT EXISTS (SELECT FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND priority < %(priority)s
+-- What needs something that is away can't be done instead. And is this still ours, or was it cancelled?
+SELECT EXISTS (SELECT FROM job WHERE id = %(id)s AND claim = %(claim)s) AS ours, EXISTS (SELECT FROM job WHERE state = 'ready' AND kind = %(kind)s AND place = %(place)s AND priority < %(priority)s
   AND NOT EXISTS (SELECT FROM breaker b WHERE b.name = job.needs AND b.state <> 'closed')) AS waits;
 
 -- name: under_way
-SELECT needs, place, done, done_of, claimed_by FROM job WHERE state = 'running' AND kind = %(kind)s ORDER BY needs, id;
+SELECT needs, place, done, done_of, rate, CASE WHEN rate > 0 THEN told + make_interval(secs => (done_of - done) / rate) END AS eta, claimed_by FROM job
+WHERE state = 'running' AND kind = %(kind)s ORDER BY needs, id;
 
 -- name: job_history
 SELECT id, kind, subject, attempts, claimed_by, created, at FROM job_done WHERE subject = %(subject)s ORDER BY at;

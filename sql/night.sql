@@ -1,4 +1,4 @@
--- 'nf night': is this night safe? Only that night's rows are read.
+-- 'nf night': is this night safe? Only that night's rows are read. A canary is of no night.
 
 -- name: telescopes
 SELECT t.name, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label,
@@ -6,11 +6,11 @@ SELECT t.name, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label,
 FROM telescope t ORDER BY t.name;
 
 -- name: newest
-SELECT max(night) AS night FROM raw_data_file;
+SELECT max(night) AS night FROM raw_data_file WHERE handling <> 'canary';
 
 -- name: files
 -- The night's files, gathered by all that the answer speaks of.
-WITH f AS MATERIALIZED (SELECT * FROM raw_data_file WHERE night = %(night)s)
+WITH f AS MATERIALIZED (SELECT * FROM raw_data_file WHERE night = %(night)s AND handling <> 'canary')
 SELECT f.instrument, f.frame_type::text, f.header::text, f.night_from::text, f.clock::text, f.handling::text,
        l.file IS NOT NULL AS lost, l.accepted IS NOT NULL AS accepted, coalesce(u.origin = 'filed', false) AS filed,
        a.safe, a.reason, a.need, count(*) AS files, sum(f.size) AS bytes,
@@ -22,7 +22,7 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 ORDER BY 1, 2, files DESC, a.reason;
 
 -- name: unsafe
-WITH f AS MATERIALIZED (SELECT * FROM raw_data_file WHERE night = %(night)s)
+WITH f AS MATERIALIZED (SELECT * FROM raw_data_file WHERE night = %(night)s AND handling <> 'canary')
 SELECT f.id, f.location, f.path, f.ordinal, f.size, a.reason
 FROM f JOIN file_answers((SELECT array_agg(id) FROM f)) a ON a.file = f.id LEFT JOIN lost_file l ON l.file = f.id
 WHERE NOT a.safe AND f.handling <> 'ephemeral' AND l.accepted IS NULL
@@ -30,23 +30,26 @@ ORDER BY l.file IS NULL, a.reason, f.path, f.ordinal LIMIT %(limit)s;
 
 -- name: newest_file
 SELECT path, exposure_start, registered, coalesce(exposure_start, registered) AS at FROM raw_data_file
-WHERE night = %(night)s ORDER BY coalesce(exposure_start, registered) DESC, path DESC LIMIT 1;
+WHERE night = %(night)s AND handling <> 'canary' ORDER BY coalesce(exposure_start, registered) DESC, path DESC LIMIT 1;
 
 -- name: archives
 -- Which archives hold how many of the night's files, and the reading of each that is longest ago.
 WITH t AS MATERIALIZED (
-  SELECT coalesce(m.package, f.id) AS subject, count(*) AS files FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id
-  WHERE f.night = %(night)s GROUP BY 1)
+  SELECT coalesce(m.package, f.id) AS subject, count(*) AS files
+  FROM raw_data_file f LEFT JOIN LATERAL (SELECT m.package FROM package_member m WHERE m.file = f.id OFFSET 0) m ON true
+  WHERE f.night = %(night)s AND f.handling <> 'canary' GROUP BY 1)
 SELECT a.location, a.failure_domain, a.active, sum(t.files) AS files, sum(t.files) FILTER (WHERE a.proof_ended IS NULL) AS unread,
        min(a.proof_ended) AS oldest_proof
-FROM t JOIN archive_copy a ON a.subject = t.subject GROUP BY 1, 2, 3 ORDER BY 1;
+-- OFFSET 0: of these packages alone, instead of every copy that there is
+FROM t CROSS JOIN LATERAL (SELECT * FROM archive_copy a WHERE a.subject = t.subject OFFSET 0) a GROUP BY 1, 2, 3 ORDER BY 1;
 
 -- name: at_source
 SELECT count(*) FILTER (WHERE c.state = 'deleted') AS freed_files, coalesce(sum(c.size) FILTER (WHERE c.state = 'deleted'), 0) AS freed_bytes,
        count(*) FILTER (WHERE c.state IN ('present', 'deleting')) AS kept_files,
        coalesce(sum(c.size) FILTER (WHERE c.state IN ('present', 'deleting')), 0) AS kept_bytes
-FROM raw_data_file f JOIN physical_copy c ON c.file = f.id JOIN data_location l ON l.name = c.location AND l.type = 'SOURCE'
-WHERE f.night = %(night)s;
+FROM raw_data_file f CROSS JOIN LATERAL (
+  SELECT c.state, c.size, c.location FROM physical_copy c WHERE c.file = f.id OFFSET 0) c JOIN data_location l ON l.name = c.location AND l.type = 'SOURCE'
+WHERE f.night = %(night)s AND f.handling <> 'canary';
 
 -- name: gaps
 -- Numbers that the instrument counted and that no file of the night has.
@@ -63,7 +66,7 @@ SELECT l.name, l.active, coalesce(bool_or(s.state = 'available'), false) AS avai
        max(s.last_sweep_ended) AS seen, coalesce(sum(s.unsettled), 0) AS unsettled,
        coalesce(bool_or(s.vanish_guard IS NOT NULL AND NOT s.vanish_guard ? 'accepted'), false) AS guarded
 FROM data_location l LEFT JOIN location_state s ON s.location = l.name
-WHERE l.type = 'SOURCE' AND (l.active OR EXISTS (SELECT FROM raw_data_file f WHERE f.night = %(night)s AND f.location = l.name))
+WHERE l.type = 'SOURCE' AND (l.active OR EXISTS (SELECT FROM raw_data_file f WHERE f.night = %(night)s AND f.location = l.name AND f.handling <> 'canary'))
 GROUP BY 1, 2 ORDER BY 1;
 
 -- name: quarantine
@@ -86,7 +89,7 @@ FROM q ORDER BY found, path;
 -- name: blocked
 -- Work on the night's packages that failed for good.
 WITH t AS MATERIALIZED (
-  SELECT p.id, p.name FROM raw_data_package p WHERE p.night = %(night)s
+  SELECT p.id, p.name FROM raw_data_package p WHERE p.night = %(night)s AND p.instrument <> 'nightferry-canary'
   UNION SELECT f.id, f.path FROM raw_data_file f WHERE f.night = %(night)s AND f.handling = 'adopted')
 SELECT b.kind, b.reason, count(*) AS things, min(t.name) AS name, min(split_part(b.subject, '@', 2)) AS location,
        min(b.evidence ->> 'message') AS message

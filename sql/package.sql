@@ -7,8 +7,9 @@ FROM raw_data_package p
 JOIN data_location o ON o.name = p.origin
 CROSS JOIN LATERAL (SELECT l.name FROM data_location l WHERE l.site = o.site AND l.type = 'BUFFER' AND l.active
                     ORDER BY l.priority, l.name LIMIT 1) b
-WHERE p.state <> 'dissolved' AND o.type = 'SOURCE'
-  AND NOT EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.state IN ('arriving', 'present', 'suspect', 'deleting'));
+WHERE p.state <> 'dissolved' AND o.type IN ('SOURCE', 'BUFFER')  -- BUFFER: of a data product
+  AND NOT EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.state IN ('arriving', 'present', 'suspect', 'deleting'))
+  AND NOT EXISTS (SELECT FROM canary_trip k JOIN package_member m ON m.file = k.file WHERE m.package = p.id AND k.over);
 
 -- name: facts
 SELECT p.id, p.name, p.path, p.origin, p.document, p.sha256, p.size,
@@ -19,17 +20,22 @@ FROM raw_data_package p WHERE p.id = %(about)s AND p.state <> 'dissolved'
 -- name: groups
 -- Files in no package yet, gathered as they will be packed: with their observation and module, or
 -- with all that nobody filed of an instrument and night. A group is closed when its observation was
--- declared complete, or when nothing came for the quiet time; an open one gives what fills a package.
+-- declared complete, or when nothing came for the quiet time; an open one gives what fills a package. A
+-- canary is a group of its own, and closed.
 SELECT f.location, f.night, f.instrument, CASE WHEN u.origin = 'filed' THEN f.module ELSE '' END AS module,
        CASE WHEN u.origin = 'filed' THEN u.id END AS unit, CASE WHEN u.origin = 'filed' THEN u.program ELSE f.program END AS program,
+       f.product, CASE WHEN f.handling = 'canary' THEN f.id END AS canary,
        count(*) AS files, sum(f.size) AS bytes, max(f.registered) AS newest,
-       u.completed IS NOT NULL OR max(f.registered) <= now() - (SELECT group_quiet FROM policy) AS closed
+       u.completed IS NOT NULL OR f.product IS NOT NULL OR bool_or(f.handling = 'canary')
+         OR max(f.registered) <= now() - (SELECT group_quiet FROM policy) AS closed
 FROM raw_data_file f LEFT JOIN executed_obs_unit u ON u.id = f.executed_obs_unit
-WHERE f.handling = 'archive' AND NOT f.in_package
+WHERE f.handling IN ('archive', 'canary') AND NOT f.in_package
+  AND NOT EXISTS (SELECT FROM canary_trip k WHERE k.file = f.id AND k.over)
   AND NOT EXISTS (SELECT FROM quarantine q WHERE q.location = f.location AND q.path = f.path AND q.released IS NULL)
   AND EXISTS (SELECT FROM physical_copy c WHERE c.file = f.id AND c.location = f.location AND c.state = 'present')
-GROUP BY 1, 2, 3, 4, 5, 6, u.completed
-HAVING u.completed IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, u.completed
+HAVING u.completed IS NOT NULL OR bool_or(f.handling = 'canary')
+    OR f.product IS NOT NULL AND count(*) = (SELECT count(*) FROM raw_data_file o WHERE o.product = f.product AND NOT o.in_package)
     OR max(f.registered) <= now() - (SELECT group_quiet FROM policy)
     OR sum(f.size) >= (SELECT package_size FROM policy)
 ORDER BY 2, 1, 3;
@@ -40,12 +46,14 @@ SELECT f.id, f.path, f.sha256, f.size, f.mtime_ns, f.header::text, f.defects, f.
        f.site, f.owner, f.public_after, f.executed_obs_unit, f.ordinal, f.relation::text, f.registered,
        (SELECT coalesce(json_agg(h.cards ORDER BY h.hdu), '[]') FROM file_header h WHERE h.file = f.id) AS headers
 FROM raw_data_file f LEFT JOIN executed_obs_unit u ON u.id = f.executed_obs_unit
-WHERE f.handling = 'archive' AND NOT f.in_package
+WHERE f.handling IN ('archive', 'canary') AND NOT f.in_package
+  AND (CASE WHEN f.handling = 'canary' THEN f.id END) IS NOT DISTINCT FROM %(canary)s
   AND NOT EXISTS (SELECT FROM quarantine q WHERE q.location = f.location AND q.path = f.path AND q.released IS NULL)
   AND f.location = %(location)s AND f.night = %(night)s AND f.instrument = %(instrument)s
   AND (CASE WHEN u.origin = 'filed' THEN f.module ELSE '' END) = %(module)s
   AND (CASE WHEN u.origin = 'filed' THEN u.id END) IS NOT DISTINCT FROM %(unit)s
   AND (CASE WHEN u.origin = 'filed' THEN u.program ELSE f.program END) IS NOT DISTINCT FROM %(program)s
+  AND f.product IS NOT DISTINCT FROM %(product)s
   AND EXISTS (SELECT FROM physical_copy c WHERE c.file = f.id AND c.location = f.location AND c.state = 'present')
 ORDER BY f.exposure_start NULLS FIRST, f.path, f.ordinal LIMIT %(most)s;
 
@@ -53,12 +61,21 @@ ORDER BY f.exposure_start NULLS FIRST, f.path, f.ordinal LIMIT %(most)s;
 -- The first package of the same group: what comes later supplements it.
 SELECT p.id FROM raw_data_package p WHERE p.origin = %(location)s AND p.night = %(night)s AND p.instrument = %(instrument)s
   AND p.module = %(module)s AND p.executed_obs_unit IS NOT DISTINCT FROM %(unit)s AND p.program IS NOT DISTINCT FROM %(program)s
-  AND p.state <> 'dissolved' ORDER BY p.planned, p.id LIMIT 1;
+  AND p.state <> 'dissolved'
+  AND (%(product)s::uuid IS NULL OR EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file AND f.product = %(product)s WHERE m.package = p.id))
+ORDER BY p.planned, p.id LIMIT 1;
 
 -- name: unit
 SELECT u.id, u.site, u.program, u.instrument, u.night, u.target, u.began, u.ended, u.owner, u.public_after, u.completed, u.origin::text, u.document,
        u.frame_type::text, u.module, CASE WHEN o.id IS NOT NULL THEN to_jsonb(o) END AS obs_unit
 FROM executed_obs_unit u LEFT JOIN obs_unit o ON o.id = u.obs_unit WHERE u.id = ANY(%(ids)s) ORDER BY u.id;
+
+-- name: product
+-- A data product, and what it was made from, as its package tells it for ever.
+SELECT json_build_object('id', d.id, 'name', d.name, 'note', d.note, 'by', d.by, 'returned', d.returned, 'sources',
+  (SELECT json_agg(json_build_object('id', f.id, 'path', f.path, 'night', f.night, 'sha256', f.sha256) ORDER BY f.id)
+   FROM data_product_source s JOIN raw_data_file f ON f.id = s.file WHERE s.product = d.id)) AS told
+FROM data_product d WHERE d.id = %(product)s;
 
 -- name: plan
 INSERT INTO raw_data_package (id, name, path, origin, night, instrument, module, executed_obs_unit, program, owner, public_after,

@@ -8,7 +8,7 @@ FROM deletion d JOIN deletion_copy dc ON dc.deletion = d.id JOIN physical_copy c
 JOIN data_location l ON l.name = c.location
 WHERE d.state = 'decided' AND (
   dc.stage IN ('hashed', 'condemned', 'recalled') OR (dc.stage = 'deleting' AND (SELECT may_delete()))
-  OR (dc.stage = 'trashed' AND dc.changed + l.trash_grace <= now()))
+  OR (dc.stage = 'trashed' AND (dc.changed + l.trash_grace <= now() OR d.reason = 'canary')))
 UNION ALL
 SELECT 'temporaries@' || l.name, l.name, l.name, 700 FROM policy, data_location l
 LEFT JOIN temporary_sweep s ON s.location = l.name
@@ -17,12 +17,12 @@ WHERE l.type <> 'SOURCE' AND l.marker IS NOT NULL AND coalesce(s.swept < now() -
 -- name: facts
 SELECT d.id, coalesce(d.package, d.file) AS thing,
        (SELECT coalesce(json_agg(json_build_object('copy', c.id, 'path', c.path, 'stage', dc.stage, 'trash', dc.trash, 'sha256', c.sha256, 'size', c.size,
-          'mtime_ns', f.mtime_ns, 'ctime_ns', f.ctime_ns, 'detail', dc.detail, 'is_package', c.package IS NOT NULL,
+          'mtime_ns', f.mtime_ns, 'ctime_ns', f.ctime_ns, 'detail', dc.detail, 'doubt', dc.doubt, 'is_package', c.package IS NOT NULL,
           'low', CASE WHEN d.reason = 'pressure' THEN l.low END) ORDER BY c.path), '[]')
         FROM deletion_copy dc JOIN physical_copy c ON c.id = dc.copy AND c.location = %(location)s
         JOIN data_location l ON l.name = c.location LEFT JOIN raw_data_file f ON f.id = c.file
         WHERE dc.deletion = d.id AND (dc.stage IN ('hashed', 'condemned', 'recalled') OR (dc.stage = 'deleting' AND (SELECT may_delete()))
-          OR (dc.stage = 'trashed' AND dc.changed + l.trash_grace <= now()))) AS copies
+          OR (dc.stage = 'trashed' AND (dc.changed + l.trash_grace <= now() OR d.reason = 'canary')))) AS copies
 FROM deletion d WHERE d.id = CASE WHEN %(about)s::text = 'temporaries' THEN NULL ELSE %(about)s::text::uuid END AND d.state = 'decided'
 UNION ALL SELECT NULL, NULL, '[]' WHERE %(about)s::text = 'temporaries';
 
@@ -36,9 +36,9 @@ WITH due AS (
   JOIN raw_data_file f ON f.id = c.file AND f.replaced_by IS NULL
   WHERE c.state = 'present' AND CASE WHEN f.handling = 'ephemeral' THEN f.ephemeral_until < now() ELSE c.created + l.keep < now() END
   UNION ALL
-  SELECT c.package, c.id, c.size FROM physical_copy c
+  SELECT coalesce(c.package, archived_as(c.file)), c.id, c.size FROM physical_copy c  -- loose there: a data product's files
   JOIN data_location l ON l.name = c.location AND l.type = 'BUFFER' AND l.reap_enabled
-  WHERE c.state = 'present' AND c.package IS NOT NULL AND c.created + l.keep < now()),
+  WHERE c.state = 'present' AND c.created + l.keep < now()),
 open AS (
   SELECT coalesce(sum(c.size), 0) AS bytes, count(*) AS files FROM deletion d JOIN deletion_copy dc ON dc.deletion = d.id
   JOIN physical_copy c ON c.id = dc.copy WHERE d.closed IS NULL AND dc.stage <> 'trashed'),
@@ -104,6 +104,25 @@ nominated AS (
 INSERT INTO deletion_copy (deletion, copy)
 SELECT n.id, unnest(g.copies) FROM nominated n JOIN grouped g ON g.thing = n.package RETURNING deletion;
 
+-- name: nominate_canaries
+-- Every copy of a canary whose trip is over, wherever it is.
+WITH due AS (
+  SELECT archived_as(k.file) AS thing, c.id FROM canary_trip k
+  JOIN physical_copy c ON (c.file = k.file OR c.package = archived_as(k.file)) AND c.state = 'present'
+  WHERE k.over AND k.gone IS NULL AND (SELECT may_delete())
+    AND NOT EXISTS (SELECT FROM deletion_copy dc WHERE dc.copy = c.id AND dc.stage = 'kept' AND dc.changed > now() - %(again_after)s)),
+nominated AS (
+  INSERT INTO deletion (package, file, reason)
+  SELECT p.id, CASE WHEN p.id IS NULL THEN d.thing END, 'canary' FROM (SELECT DISTINCT thing FROM due) d LEFT JOIN raw_data_package p ON p.id = d.thing
+  ON CONFLICT DO NOTHING RETURNING id, coalesce(package, file) AS thing)
+INSERT INTO deletion_copy (deletion, copy) SELECT n.id, due.id FROM nominated n JOIN due USING (thing) RETURNING deletion;
+
+-- name: canaries_gone
+-- Nothing of it is left, and nothing of it is under way.
+UPDATE canary k SET gone = now() FROM canary_trip t
+WHERE t.id = k.id AND t.over AND k.gone IS NULL AND k.file IS NOT NULL AND NOT EXISTS (
+  SELECT FROM physical_copy c WHERE (c.file = k.file OR c.package = archived_as(k.file)) AND c.state IN ('arriving', 'present', 'suspect', 'deleting'));
+
 -- name: pressure
 SELECT location, reap_enabled, high, low, total_bytes, used_bytes, above_high, under_way, needed FROM pressure ORDER BY location;
 
@@ -111,13 +130,13 @@ SELECT location, reap_enabled, high, low, total_bytes, used_bytes, above_high, u
 -- The survivors to read for what was nominated.
 SELECT a.id || '@' || a.location AS subject, a.location AS place, a.location AS needs, 80 AS priority
 FROM deletion d JOIN archive_copy a ON a.subject = coalesce(d.package, d.file)
-WHERE d.state = 'nominated' AND coalesce(a.proof_began < d.nominated, true);
+WHERE d.state = 'nominated' AND d.reason <> 'canary' AND coalesce(a.proof_began < d.nominated, true);
 
 -- name: to_decide
 -- Nominated, and enough survivors were read since; or so old that it is decided as it stands.
 SELECT d.id FROM deletion d LEFT JOIN raw_data_package p ON p.id = d.package LEFT JOIN raw_data_file f ON f.id = d.file, policy
 WHERE d.state = 'nominated' AND (
-  f.handling = 'ephemeral' OR d.nominated < now() - policy.proof_max_age
+  f.handling = 'ephemeral' OR d.reason = 'canary' OR d.nominated < now() - policy.proof_max_age
   OR (SELECT count(DISTINCT a.failure_domain) FROM archive_copy a WHERE a.subject = coalesce(d.package, d.file)
         AND a.proof_began >= d.nominated) >= copies_for(coalesce(p.program, f.program)))
 ORDER BY d.id LIMIT 500;
@@ -130,7 +149,7 @@ SELECT condemn_or_recall(%(deletion)s, %(location)s);
 
 -- name: staged
 -- What happened on the disk; a copy is moved on only from the stage that the worker saw.
-UPDATE deletion_copy SET stage = %(stage)s::deletion_stage, trash = coalesce(%(trash)s::text, trash), detail = %(detail)s, changed = now()
+UPDATE deletion_copy SET stage = %(stage)s::deletion_stage, trash = coalesce(%(trash)s::text, trash), detail = %(detail)s, doubt = %(doubt)s, changed = now()
 WHERE deletion = %(deletion)s AND copy = %(copy)s AND stage::text = %(was)s RETURNING copy;
 
 -- name: copy_is
@@ -152,7 +171,10 @@ WHERE o.deletion = d.id AND d.state = 'decided' RETURNING d.id;
 -- The tokens that somebody still means at a place: of what arrives, and of the work on it.
 SELECT coalesce(package, file)::text AS token FROM physical_copy WHERE location = %(location)s AND state = 'arriving'
 UNION SELECT m.package::text FROM data_transfer_member m WHERE m.bundle::text = ANY(%(abouts)s)
-UNION SELECT unnest(%(abouts)s::text[]);
+UNION SELECT unnest(%(abouts)s::text[])
+-- A data product's files, being put down or not yet published.
+UNION SELECT d.id::text FROM data_product d WHERE d.location = %(location)s AND (d.returned IS NULL AND d.begun > now() - interval '1 day'
+  OR EXISTS (SELECT FROM raw_data_file f JOIN physical_copy c ON c.file = f.id AND c.state = 'arriving' WHERE f.product = d.id));
 
 -- name: temporaries_swept
 INSERT INTO temporary_sweep (location, removed) VALUES (%(location)s, %(removed)s)

@@ -1,7 +1,7 @@
 -- The ledger again, out of the archives: what is lacking is added, and nothing that a row says is changed.
 
 -- name: place
-SELECT name, type::text, storage::text, site, marker::text, coalesce(settings -> 'store', '{}') AS store FROM data_location WHERE name = %(location)s;
+SELECT name, type::text, storage::text, site, marker::text, settings FROM data_location WHERE name = %(location)s;
 
 -- name: awake
 -- Daemons that would register or pack meanwhile.
@@ -40,6 +40,16 @@ WHERE id = %(id)s AND (ended, completed) IS DISTINCT FROM (greatest(ended, %(end
 -- name: join_observation
 -- Of a file that was registered before, and packed since.
 UPDATE raw_data_file SET executed_obs_unit = %(observation)s WHERE id = %(file)s AND executed_obs_unit IS NULL;
+
+-- name: product
+INSERT INTO data_product (id, site, name, location, note, by, begun, returned)
+VALUES (%(id)s, %(site)s, %(name)s, %(location)s, %(note)s, %(by)s, %(returned)s, %(returned)s) ON CONFLICT DO NOTHING;
+
+-- name: join_sources
+-- As far as the raw files came.
+INSERT INTO data_product_source (product, file)
+SELECT DISTINCT d.id, f.id FROM unnest(%(products)s::uuid[], %(files)s::uuid[]) w (product, file)
+JOIN data_product d ON d.id = w.product JOIN raw_data_file f ON f.id = w.file ON CONFLICT DO NOTHING;
 
 -- name: appearances
 SELECT f.id, f.path, f.ordinal, f.sha256, m.package FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id

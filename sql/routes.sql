@@ -16,8 +16,8 @@ WHERE e.subject = %(name)s AND e.what IN ('breaker made', 'breaker changed') AND
 
 -- name: one
 SELECT r.name, r.origin, r.destination, r.transport, r.settings, here.storage::text AS storage, here.marker::text AS origin_marker,
-       coalesce(here.settings -> 'store', '{}') AS store, there.marker::text AS marker, there.storage::text AS there_storage,
-       coalesce(there.settings -> 'store', '{}') AS there_store
+       here.settings AS here_settings, there.marker::text AS marker, there.storage::text AS there_storage,
+       there.settings AS there_settings
 FROM route r JOIN data_location here ON here.name = r.origin JOIN data_location there ON there.name = r.destination WHERE r.name = %(name)s;
 
 -- name: hurry

@@ -16,6 +16,12 @@ CREATE TYPE public.calibration_state AS ENUM (
     'failed'
 );
 
+CREATE TYPE public.canary_outcome AS ENUM (
+    'returned',
+    'stuck',
+    'wrong'
+);
+
 CREATE TYPE public.clock_state AS ENUM (
     'good',
     'doubtful',
@@ -53,7 +59,8 @@ CREATE TYPE public.deletion_state AS ENUM (
 CREATE TYPE public.file_handling AS ENUM (
     'archive',
     'ephemeral',
-    'adopted'
+    'adopted',
+    'canary'
 );
 
 CREATE TYPE public.file_relation AS ENUM (
@@ -72,6 +79,7 @@ CREATE TYPE public.frame_type AS ENUM (
     'science',
     'guide',
     'engineering',
+    'product',
     'unknown'
 );
 
@@ -175,6 +183,17 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.canary_was_announced() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' OR NOT EXISTS (
+      SELECT FROM canary k WHERE (k.location, k.path, k.sha256, k.size) = (NEW.location, NEW.path, NEW.sha256, NEW.size)) THEN
+    RAISE EXCEPTION '% of % is no canary that was announced', NEW.path, NEW.location USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.condemn_or_recall(wanted uuid, place text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -275,6 +294,7 @@ CREATE TABLE public.raw_data_file (
     public_after timestamp with time zone,
     quality public.quality DEFAULT 'unknown'::public.quality NOT NULL,
     in_package boolean DEFAULT false NOT NULL,
+    product uuid,
     CONSTRAINT raw_data_file_check CHECK (((handling = 'ephemeral'::public.file_handling) = (ephemeral_until IS NOT NULL))),
     CONSTRAINT raw_data_file_dec_check CHECK ((("dec" >= ('-90'::integer)::double precision) AND ("dec" <= (90)::double precision))),
     CONSTRAINT raw_data_file_ordinal_check CHECK ((ordinal >= 1)),
@@ -325,7 +345,7 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
            p.id AS package, p.state AS package_state, p.night AS package_night,
            coalesce(p.program, f.program) AS program, coalesce(p.id, f.id) AS subject,
            l.type, l.reap_enabled, l.keep, l.active,
-           d.nominated, d.closed AS deletion_closed, dc.stage, d.reason = 'pressure' AS for_room
+           d.nominated, d.closed AS deletion_closed, dc.stage, d.reason = 'pressure' AS for_room, k.over
     FROM physical_copy c
     JOIN data_location l ON l.name = c.location
     LEFT JOIN raw_data_file f ON f.id = c.file
@@ -333,6 +353,10 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
     LEFT JOIN raw_data_package p ON p.id = coalesce(c.package, m.package)
     LEFT JOIN deletion d ON d.id = deletion_clauses.deletion
     LEFT JOIN deletion_copy dc ON dc.deletion = d.id AND dc.copy = c.id
+    -- A canary's own file, or the package that it has to itself.
+    LEFT JOIN canary_trip k ON k.file = CASE WHEN f.handling = 'canary' THEN f.id
+      WHEN c.package IS NOT NULL AND p.members = 1 THEN (SELECT m.file FROM package_member m
+        JOIN raw_data_file o ON o.id = m.file AND o.handling = 'canary' WHERE m.package = c.package) END
     WHERE c.id = deletion_clauses.copy),
   survivor AS (
     SELECT count(DISTINCT a.failure_domain) AS held,
@@ -341,40 +365,44 @@ CREATE FUNCTION public.deletion_clauses(copy uuid, deletion uuid DEFAULT NULL::u
              AND (again OR a.proof_ended > now() - policy.proof_max_age)) AS proven,
            string_agg(a.location, ', ' ORDER BY a.location) AS places
     FROM c, policy, archive_copy a WHERE a.subject = c.subject AND a.id <> c.id),
-  need AS (SELECT CASE WHEN c.handling = 'ephemeral' THEN 0 ELSE copies_for(c.program) END AS copies FROM c),
+  need AS (SELECT CASE WHEN c.handling = 'ephemeral' OR c.over IS NOT NULL THEN 0 ELSE copies_for(c.program) END AS copies FROM c),
   held_by AS (
     SELECT h.reason, h.placed_by FROM hold h, c WHERE h.lifted IS NULL
       AND (h.package = c.package OR h.file = c.file OR h.night IN (c.file_night, c.package_night)
            OR h.file IN (SELECT m.file FROM package_member m WHERE m.package = c.own_package)) LIMIT 1),
-  unfinished AS (
+  unfinished AS (  -- nothing waits for a canary whose trip is over
     SELECT a.name AS missing FROM c, archives_for(c.program) a (name)
-    WHERE c.package_state = 'packed' AND c.type = 'BUFFER' AND NOT EXISTS (
+    WHERE c.over IS NULL AND c.package_state = 'packed' AND c.type = 'BUFFER' AND NOT EXISTS (
       SELECT FROM physical_copy t WHERE t.package = c.package AND t.location = a.name AND t.state = 'present')
     UNION ALL
     SELECT r.destination FROM c JOIN data_transfer_member m ON m.package = c.own_package
       JOIN data_transfer_package b ON b.id = m.bundle AND b.closed IS NULL
       JOIN route r ON r.name = b.route AND r.origin = c.location
+      WHERE c.over IS NULL
     UNION ALL
     SELECT s.location FROM c JOIN staged_package s ON s.package = c.package AND s.state = 'wanted'
     LIMIT 1)
   SELECT 'present', c.state = 'present' OR (again AND c.state = 'deleting'), 'the copy is ' || c.state FROM c
-  UNION ALL SELECT 'place', c.type IN ('SOURCE', 'BUFFER'),
-    CASE WHEN c.type IN ('SOURCE', 'BUFFER') THEN 'a ' || c.type || ' may be emptied' ELSE 'nothing is deleted from a ' || c.type END FROM c
-  UNION ALL SELECT 'enabled', c.reap_enabled, CASE WHEN c.reap_enabled THEN 'deletion is enabled at ' || c.location
+  UNION ALL SELECT 'place', c.type IN ('SOURCE', 'BUFFER') OR c.over IS NOT NULL,
+    CASE WHEN c.over IS NOT NULL THEN 'a canary is taken out wherever it is' WHEN c.type IN ('SOURCE', 'BUFFER') THEN 'a ' || c.type || ' may be emptied' ELSE 'nothing is deleted from a ' || c.type END FROM c
+  UNION ALL SELECT 'enabled', c.reap_enabled OR c.over IS NOT NULL, CASE WHEN c.over IS NOT NULL THEN 'a canary needs no leave'
+    WHEN c.reap_enabled THEN 'deletion is enabled at ' || c.location
     ELSE 'deletion is not enabled at ' || c.location || ': the reaper only plans' END FROM c
-  UNION ALL SELECT 'policy', coalesce(CASE WHEN c.handling = 'ephemeral' THEN c.ephemeral_until < now() ELSE c.created + c.keep < now() END, false)
-      OR (coalesce(c.for_room, false) AND c.handling IS DISTINCT FROM 'ephemeral' AND EXISTS (
+  UNION ALL SELECT 'policy', coalesce(CASE WHEN c.over IS NOT NULL THEN c.over WHEN c.handling = 'ephemeral' THEN c.ephemeral_until < now() ELSE c.created + c.keep < now() END, false)
+      OR (coalesce(c.for_room, false) AND c.over IS NULL AND c.handling IS DISTINCT FROM 'ephemeral' AND EXISTS (
           SELECT FROM fullness p WHERE p.location = c.location AND p.above_low)),
-    CASE WHEN c.handling = 'ephemeral' THEN 'ephemeral, kept until ' || to_char(c.ephemeral_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+    CASE WHEN c.over THEN 'the canary''s trip is over' WHEN NOT c.over THEN 'the canary is still on its trip'
+         WHEN c.handling = 'ephemeral' THEN 'ephemeral, kept until ' || to_char(c.ephemeral_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
          WHEN c.for_room THEN coalesce((SELECT format('%s is %s %% full, and is emptied to %s %%', c.location,
              round(100.0 * p.used_bytes / p.total_bytes), round((100 * p.low)::numeric)) FROM fullness p WHERE p.location = c.location),
            'how full ' || c.location || ' is, was not measured in the last minutes')
          WHEN c.keep IS NULL THEN c.location || ' lets nothing go by age'
          ELSE 'kept until ' || to_char((c.created + c.keep) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') END FROM c
   UNION ALL SELECT 'version', coalesce(CASE WHEN c.own_package IS NOT NULL THEN c.package_state = 'packed'
-      ELSE c.replaced_by IS NULL AND (c.handling = 'ephemeral' OR c.package_state = 'packed') END, false),
+      ELSE c.replaced_by IS NULL AND (c.handling IN ('ephemeral', 'canary') OR c.package_state = 'packed') END, false),
     CASE WHEN c.replaced_by IS NOT NULL THEN 'the file was replaced at its path'
          WHEN c.handling = 'ephemeral' THEN 'ephemeral files are not archived'
+         WHEN c.handling = 'canary' THEN 'these are the bytes that were sent'
          WHEN c.package IS NULL THEN 'the file is in no package yet'
          WHEN c.package_state <> 'packed' THEN 'its package is not packed yet'
          ELSE 'these are the bytes that were packed' END FROM c
@@ -411,9 +439,11 @@ CREATE FUNCTION public.file_answers(files uuid[]) RETURNS TABLE(file uuid, packa
     LANGUAGE sql STABLE
     AS $$
   WITH f AS MATERIALIZED (
-    SELECT f.id, f.handling, f.location, m.package, coalesce(m.package, f.id) AS subject,
+    SELECT f.id, f.handling, f.location, p.id AS package, coalesce(p.id, f.id) AS subject,
            p.state AS package_state, coalesce(p.program, f.program) AS program
-    FROM raw_data_file f LEFT JOIN package_member m ON m.file = f.id LEFT JOIN raw_data_package p ON p.id = m.package
+    -- OFFSET 0: of these files alone, instead of every member that there is
+    FROM raw_data_file f LEFT JOIN LATERAL (
+      SELECT p.id, p.state, p.program FROM package_member m JOIN raw_data_package p ON p.id = m.package WHERE m.file = f.id OFFSET 0) p ON true
     WHERE f.id = ANY(files)),
   thing AS MATERIALIZED (
     SELECT t.subject, t.program, copies_for(t.program) AS need,
@@ -460,6 +490,14 @@ BEGIN
   EXECUTE format('GRANT INSERT, DELETE ON catalog_star TO %I', host);
 END $$;
 
+CREATE FUNCTION public.grant_canary(host name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('GRANT SELECT ON canary, canary_trip TO %I', host);
+  EXECUTE format('GRANT INSERT, UPDATE ON canary TO %I', host);
+END $$;
+
 CREATE FUNCTION public.grant_host(host name, locations text[], reaps boolean) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -480,6 +518,14 @@ BEGIN
   ELSE
     EXECUTE format('GRANT EXECUTE ON FUNCTION decide_deletion(uuid), condemn_or_recall(uuid, text) TO %I', host);
   END IF;
+END $$;
+
+CREATE FUNCTION public.grant_products(host name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON data_product TO %I', host);
+  EXECUTE format('GRANT SELECT, INSERT ON data_product_source TO %I', host);
 END $$;
 
 CREATE FUNCTION public.hold_changes() RETURNS trigger
@@ -970,6 +1016,45 @@ CREATE TABLE public.calibration_table (
     content bytea NOT NULL
 );
 
+CREATE TABLE public.canary (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    host text DEFAULT public.this_host() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    location text NOT NULL,
+    path text NOT NULL,
+    sha256 public.sha256 NOT NULL,
+    size bigint NOT NULL,
+    daily boolean DEFAULT false NOT NULL,
+    sent timestamp with time zone DEFAULT now() NOT NULL,
+    file uuid,
+    ended timestamp with time zone,
+    outcome public.canary_outcome,
+    why text DEFAULT ''::text NOT NULL,
+    gone timestamp with time zone,
+    CONSTRAINT canary_check CHECK (((ended IS NULL) = (outcome IS NULL))),
+    CONSTRAINT canary_size_check CHECK ((size > 0))
+);
+
+CREATE VIEW public.canary_trip AS
+ SELECT id,
+    site,
+    host,
+    by,
+    location,
+    path,
+    sha256,
+    size,
+    daily,
+    sent,
+    file,
+    ended,
+    outcome,
+    why,
+    gone,
+    ((ended IS NOT NULL) OR (sent < (now() - '1 day'::interval))) AS over
+   FROM public.canary k;
+
 CREATE TABLE public.catalog (
     name text NOT NULL,
     number smallint NOT NULL,
@@ -1008,6 +1093,15 @@ CREATE TABLE public.catalog_star (
     name text
 );
 
+CREATE VIEW public.held_at_site AS
+ SELECT c.package,
+    l.site
+   FROM (public.physical_copy c
+     JOIN public.data_location l ON (((l.name = c.location) AND (l.type <> 'SOURCE'::public.location_type))))
+  WHERE ((c.package IS NOT NULL) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])) AND (NOT (EXISTS ( SELECT
+           FROM public.breaker b
+          WHERE ((b.name = l.name) AND (b.state = 'open'::public.breaker_state))))));
+
 CREATE TABLE public.route (
     name text NOT NULL,
     origin text NOT NULL,
@@ -1019,41 +1113,81 @@ CREATE TABLE public.route (
     CONSTRAINT route_check CHECK ((origin <> destination))
 );
 
+CREATE VIEW public.way AS
+ SELECT r.name AS route,
+    r.origin,
+    r.destination,
+    o.site AS from_site,
+    d.site AS to_site,
+    r.priority,
+    d.priority AS place_priority,
+    (EXISTS ( SELECT
+           FROM public.breaker b
+          WHERE ((b.name = ANY (ARRAY[r.name, r.destination])) AND (b.state = 'open'::public.breaker_state)))) AS broken
+   FROM ((public.route r
+     JOIN public.data_location o ON ((o.name = r.origin)))
+     JOIN public.data_location d ON (((d.name = r.destination) AND d.active)))
+  WHERE r.active;
+
 CREATE VIEW public.route_feeds AS
- WITH RECURSIVE feeds(route, site) AS (
-         SELECT r.name,
-            l.site
-           FROM (public.route r
-             JOIN public.data_location l ON ((l.name = r.destination)))
-          WHERE (r.active AND l.active)
-        UNION
-         SELECT f.route,
-            there.site
-           FROM (((feeds f
-             JOIN public.data_location here ON (((here.site = f.site) AND (here.type = 'BUFFER'::public.location_type) AND here.active)))
-             JOIN public.route r ON (((r.origin = here.name) AND r.active)))
-             JOIN public.data_location there ON (((there.name = r.destination) AND there.active)))
+ WITH RECURSIVE ways AS MATERIALIZED (
+         SELECT way.route,
+            way.origin,
+            way.destination,
+            way.from_site,
+            way.to_site,
+            way.priority,
+            way.place_priority,
+            way.broken
+           FROM public.way
+        ), leads(route, site, past, whole) AS (
+         SELECT w_1.route,
+            w_1.to_site,
+            ARRAY[w_1.from_site, w_1.to_site] AS "array",
+            (NOT w_1.broken) AS "?column?"
+           FROM ways w_1
+        UNION ALL
+         SELECT l.route,
+            w_1.to_site,
+            (l.past || w_1.to_site),
+            (l.whole AND (NOT w_1.broken))
+           FROM (leads l
+             JOIN ways w_1 ON (((w_1.from_site = l.site) AND (w_1.to_site <> ALL (l.past)))))
+        ), reached AS (
+         SELECT l.route,
+            l.site,
+            bool_or(l.whole) AS whole,
+            (min(cardinality(l.past)) - 1) AS legs
+           FROM leads l
+          GROUP BY l.route, l.site
         )
- SELECT route,
-    site
-   FROM feeds;
+ SELECT r.route,
+    r.site,
+    r.whole,
+    r.legs,
+    w.origin,
+    w.from_site,
+    (row_number() OVER (PARTITION BY w.origin, r.site ORDER BY r.whole DESC, w.priority, w.place_priority, r.legs, r.route) = 1) AS preferred
+   FROM (reached r
+     JOIN ways w ON ((w.route = r.route)));
 
 CREATE VIEW public.crossing AS
- SELECT r.name AS route,
+ SELECT w.route,
     p.id AS package,
     p.size,
     p.priority,
     p.packed
-   FROM (((public.route r
-     JOIN public.data_location destination ON (((destination.name = r.destination) AND destination.active)))
-     JOIN public.physical_copy here ON (((here.location = r.origin) AND (here.state = 'present'::public.copy_state) AND (here.package IS NOT NULL))))
+   FROM ((public.way w
+     JOIN public.physical_copy here ON (((here.location = w.origin) AND (here.state = 'present'::public.copy_state) AND (here.package IS NOT NULL))))
      JOIN public.raw_data_package p ON ((p.id = here.package)))
-  WHERE (r.active AND (NOT (EXISTS ( SELECT
+  WHERE ((NOT (EXISTS ( SELECT
            FROM public.physical_copy t
-          WHERE ((t.package = p.id) AND (t.location = r.destination) AND (t.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND (EXISTS ( SELECT
+          WHERE ((t.package = p.id) AND (t.location = w.destination) AND (t.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))) AND ((w.from_site = w.to_site) OR (NOT (EXISTS ( SELECT
+           FROM public.held_at_site h
+          WHERE ((h.package = p.id) AND (h.site = w.to_site)))))) AND (EXISTS ( SELECT
            FROM ((public.archives_for(p.program) a(name)
              JOIN public.data_location l ON ((l.name = a.name)))
-             JOIN public.route_feeds f ON (((f.route = r.name) AND (f.site = l.site))))
+             JOIN public.route_feeds f ON (((f.route = w.route) AND (f.site = l.site) AND f.preferred)))
           WHERE (NOT (EXISTS ( SELECT
                    FROM public.physical_copy c
                   WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))));
@@ -1101,6 +1235,95 @@ CREATE VIEW public.current_calibration AS
   WHERE (state = 'good'::public.calibration_state)
   ORDER BY source_location, source_name, part, band, made DESC, id DESC;
 
+CREATE TABLE public.night_solution (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    made timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    by text DEFAULT public.this_actor() NOT NULL,
+    night date NOT NULL,
+    source_location text NOT NULL,
+    instrument text DEFAULT ''::text NOT NULL,
+    field text NOT NULL,
+    band text NOT NULL,
+    system text NOT NULL,
+    unit text NOT NULL,
+    catalog text NOT NULL,
+    transformation text NOT NULL,
+    state public.calibration_state NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    advice text DEFAULT ''::text NOT NULL,
+    zero_point double precision,
+    zero_point_error double precision,
+    fit_error double precision,
+    at_colour_0 double precision,
+    colour text,
+    colour_reference double precision,
+    colour_term double precision,
+    colour_term_error double precision,
+    exposures integer NOT NULL,
+    stars integer DEFAULT 0 NOT NULL,
+    used integer DEFAULT 0 NOT NULL,
+    repeats double precision,
+    repeats_worst double precision,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT night_solution_check CHECK (((state = 'failed'::public.calibration_state) OR (num_nulls(zero_point, zero_point_error, fit_error, colour_reference) = 0))),
+    CONSTRAINT night_solution_check1 CHECK (((state = 'good'::public.calibration_state) OR ((reason <> ''::text) AND (zero_point IS NULL)))),
+    CONSTRAINT night_solution_system_check CHECK ((system = ANY (ARRAY['AB'::text, 'Vega'::text]))),
+    CONSTRAINT night_solution_unit_check CHECK ((unit = ANY (ARRAY['ADU/s'::text, 'e-/s'::text])))
+);
+
+CREATE VIEW public.current_night_solution AS
+ SELECT DISTINCT ON (night, source_location, field, band) id,
+    site,
+    made,
+    by,
+    night,
+    source_location,
+    instrument,
+    field,
+    band,
+    system,
+    unit,
+    catalog,
+    transformation,
+    state,
+    reason,
+    advice,
+    zero_point,
+    zero_point_error,
+    fit_error,
+    at_colour_0,
+    colour,
+    colour_reference,
+    colour_term,
+    colour_term_error,
+    exposures,
+    stars,
+    used,
+    repeats,
+    repeats_worst,
+    flags
+   FROM public.night_solution
+  WHERE (state = 'good'::public.calibration_state)
+  ORDER BY night, source_location, field, band, made DESC, id DESC;
+
+CREATE TABLE public.data_product (
+    id uuid DEFAULT public.new_id() NOT NULL,
+    site text DEFAULT public.this_site() NOT NULL,
+    name text NOT NULL,
+    location text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    staging uuid,
+    by text DEFAULT public.this_actor() NOT NULL,
+    begun timestamp with time zone DEFAULT now() NOT NULL,
+    returned timestamp with time zone
+);
+
+CREATE TABLE public.data_product_source (
+    product uuid NOT NULL,
+    file uuid NOT NULL
+);
+
 CREATE TABLE public.data_transfer_member (
     bundle uuid NOT NULL,
     package uuid NOT NULL
@@ -1136,8 +1359,12 @@ CREATE TABLE public.deletion_copy (
     stage public.deletion_stage DEFAULT 'nominated'::public.deletion_stage NOT NULL,
     trash text,
     changed timestamp with time zone DEFAULT now() NOT NULL,
-    detail text DEFAULT ''::text NOT NULL
+    detail text DEFAULT ''::text NOT NULL,
+    doubt text DEFAULT ''::text NOT NULL,
+    CONSTRAINT deletion_copy_doubt CHECK ((doubt = ANY (ARRAY[''::text, 'touched'::text, 'bad'::text])))
 );
+
+COMMENT ON COLUMN public.deletion_copy.doubt IS 'touched: perhaps written since it was last read; bad: could not be proven in the trash';
 
 CREATE TABLE public.deletion_stop (
     id uuid DEFAULT public.new_id() NOT NULL,
@@ -1316,6 +1543,8 @@ CREATE TABLE public.job (
     done_of bigint,
     error jsonb,
     created timestamp with time zone DEFAULT now() NOT NULL,
+    told timestamp with time zone,
+    rate double precision,
     CONSTRAINT job_check CHECK (((state = 'running'::public.job_state) = (claim IS NOT NULL)))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000');
@@ -1411,6 +1640,13 @@ CREATE TABLE public.master_member (
     name text NOT NULL,
     sha256 public.sha256 NOT NULL,
     file uuid
+);
+
+CREATE TABLE public.night_exposure (
+    solution uuid NOT NULL,
+    calibration uuid NOT NULL,
+    zero_point double precision,
+    error double precision
 );
 
 CREATE TABLE public.obs_unit (
@@ -1526,8 +1762,53 @@ CREATE TABLE public.reduced_datum (
     flags text[] DEFAULT '{}'::text[] NOT NULL,
     source_name text NOT NULL,
     source_location text NOT NULL,
-    superseded timestamp with time zone
+    superseded timestamp with time zone,
+    solution uuid
 );
+
+CREATE VIEW public.refill_gap AS
+ WITH feeds AS MATERIALIZED (
+         SELECT f_1.route,
+            f_1.site,
+            f_1.whole,
+            f_1.legs,
+            f_1.origin,
+            f_1.from_site,
+            f_1.preferred,
+            o.priority AS place_priority,
+            o.active
+           FROM (public.route_feeds f_1
+             JOIN public.data_location o ON ((o.name = f_1.origin)))
+        ), lacking AS MATERIALIZED (
+         SELECT DISTINCT p.id AS package,
+            p.priority,
+            l.site
+           FROM ((public.raw_data_package p
+             CROSS JOIN LATERAL public.archives_for(p.program) a(name))
+             JOIN public.data_location l ON ((l.name = a.name)))
+          WHERE ((p.state = 'packed'::public.package_state) AND (l.site IN ( SELECT f_1.site
+                   FROM feeds f_1)) AND (NOT (EXISTS ( SELECT
+                   FROM public.physical_copy c
+                  WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))
+        )
+ SELECT DISTINCT n.package,
+    f.origin AS buffer,
+    n.priority
+   FROM (lacking n
+     CROSS JOIN LATERAL ( SELECT f_1.origin
+           FROM feeds f_1
+          WHERE ((f_1.site = n.site) AND f_1.preferred AND f_1.active AND (EXISTS ( SELECT
+                   FROM (public.physical_copy c
+                     JOIN public.data_location h ON (((h.name = c.location) AND (h.type <> 'SOURCE'::public.location_type))))
+                  WHERE ((c.package = n.package) AND (c.state = 'present'::public.copy_state) AND (h.site = f_1.from_site)))))
+          ORDER BY f_1.whole DESC, f_1.legs, f_1.place_priority, f_1.origin
+         LIMIT 1) f)
+  WHERE ((NOT (EXISTS ( SELECT
+           FROM public.held_at_site h
+          WHERE ((h.package = n.package) AND (h.site = n.site))))) AND (NOT (EXISTS ( SELECT
+           FROM (public.physical_copy c
+             JOIN feeds f_1 ON (((f_1.origin = c.location) AND (f_1.site = n.site))))
+          WHERE ((c.package = n.package) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state])))))));
 
 CREATE VIEW public.safety AS
  SELECT a.subject,
@@ -1681,6 +1962,15 @@ ALTER TABLE ONLY public.calibration
 ALTER TABLE ONLY public.calibration_table
     ADD CONSTRAINT calibration_table_pkey PRIMARY KEY (calibration);
 
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_file_key UNIQUE (file);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_location_path_key UNIQUE (location, path);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.catalog_load
     ADD CONSTRAINT catalog_load_pkey PRIMARY KEY (id);
 
@@ -1692,6 +1982,12 @@ ALTER TABLE ONLY public.catalog
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.data_product
+    ADD CONSTRAINT data_product_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_pkey PRIMARY KEY (product, file);
 
 ALTER TABLE ONLY public.data_transfer_member
     ADD CONSTRAINT data_transfer_member_pkey PRIMARY KEY (bundle, package);
@@ -1764,6 +2060,12 @@ ALTER TABLE ONLY public.master_frame
 
 ALTER TABLE ONLY public.master_member
     ADD CONSTRAINT master_member_pkey PRIMARY KEY (master, name);
+
+ALTER TABLE ONLY public.night_exposure
+    ADD CONSTRAINT night_exposure_pkey PRIMARY KEY (solution, calibration);
+
+ALTER TABLE ONLY public.night_solution
+    ADD CONSTRAINT night_solution_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.obs_unit
     ADD CONSTRAINT obs_unit_pkey PRIMARY KEY (id);
@@ -1870,9 +2172,15 @@ CREATE INDEX calibration_night ON public.calibration USING btree (night, made);
 
 CREATE INDEX calibration_source ON public.calibration USING btree (source_location, source_name, part, made DESC);
 
+CREATE INDEX canary_living ON public.canary USING btree (sent) WHERE (gone IS NULL);
+
 CREATE INDEX catalog_load_at ON public.catalog_load USING btree (at);
 
 CREATE INDEX catalog_star_hpx ON public.catalog_star USING btree (catalog, hpx);
+
+CREATE UNIQUE INDEX data_product_name ON public.data_product USING btree (name) WHERE (returned IS NOT NULL);
+
+CREATE INDEX data_product_source_file ON public.data_product_source USING btree (file);
 
 CREATE INDEX data_transfer_member_package ON public.data_transfer_member USING btree (package);
 
@@ -1908,19 +2216,23 @@ CREATE INDEX job_claimed_by ON public.job USING btree (claimed_by) WHERE (state 
 
 CREATE INDEX job_clock ON public.job USING btree (due) WHERE (state = ANY (ARRAY['waiting'::public.job_state, 'running'::public.job_state]));
 
-CREATE INDEX job_done_at ON ONLY public.job_done USING btree (at);
-
 CREATE INDEX job_done_claim ON ONLY public.job_done USING btree (id, claim);
 
-CREATE INDEX job_done_default_at_idx ON public.job_done_default USING btree (at);
-
 CREATE INDEX job_done_default_id_claim_idx ON public.job_done_default USING btree (id, claim);
+
+CREATE INDEX job_done_kind ON ONLY public.job_done USING btree (kind, at);
+
+CREATE INDEX job_done_default_kind_at_idx ON public.job_done_default USING btree (kind, at);
 
 CREATE INDEX job_ready ON public.job USING btree (kind, place, needs, priority, due, id) WHERE (state = 'ready'::public.job_state);
 
 CREATE INDEX master_frame_of ON public.master_frame USING btree (instrument, location, kind, night);
 
 CREATE INDEX master_member_file ON public.master_member USING btree (file) WHERE (file IS NOT NULL);
+
+CREATE INDEX night_exposure_calibration ON public.night_exposure USING btree (calibration);
+
+CREATE INDEX night_solution_night ON public.night_solution USING btree (night, made);
 
 CREATE INDEX physical_copy_arriving ON public.physical_copy USING btree (location) WHERE (state = 'arriving'::public.copy_state);
 
@@ -1952,17 +2264,21 @@ CREATE INDEX raw_data_file_name ON public.raw_data_file USING btree ("substring"
 
 CREATE INDEX raw_data_file_night ON public.raw_data_file USING btree (night, instrument);
 
+CREATE INDEX raw_data_file_product ON public.raw_data_file USING btree (product) WHERE (product IS NOT NULL);
+
 CREATE INDEX raw_data_file_sha256 ON public.raw_data_file USING btree (sha256);
 
 CREATE INDEX raw_data_file_unit ON public.raw_data_file USING btree (executed_obs_unit);
 
-CREATE INDEX raw_data_file_unpackaged ON public.raw_data_file USING btree (location, night, instrument) WHERE ((handling = 'archive'::public.file_handling) AND (NOT in_package));
+CREATE INDEX raw_data_file_unpackaged ON public.raw_data_file USING btree (location, night, instrument) WHERE ((handling = ANY (ARRAY['archive'::public.file_handling, 'canary'::public.file_handling])) AND (NOT in_package));
 
 CREATE INDEX raw_data_package_night ON public.raw_data_package USING btree (night, instrument);
 
 CREATE INDEX reduced_datum_calibration ON public.reduced_datum USING btree (calibration);
 
 CREATE UNIQUE INDEX reduced_datum_current ON public.reduced_datum USING btree (target, "time", band, source_name, source_location) WHERE (superseded IS NULL);
+
+CREATE INDEX reduced_datum_solution ON public.reduced_datum USING btree (solution) WHERE (solution IS NOT NULL);
 
 CREATE INDEX reduced_datum_target ON public.reduced_datum USING btree (target, "time") WHERE (superseded IS NULL);
 
@@ -1978,11 +2294,15 @@ CREATE INDEX verification_copy ON public.verification USING btree (copy, ended D
 
 CREATE INDEX verification_good ON public.verification USING btree (copy, ended DESC) WHERE (outcome = 'good'::public.reading_outcome);
 
-ALTER INDEX public.job_done_at ATTACH PARTITION public.job_done_default_at_idx;
-
 ALTER INDEX public.job_done_claim ATTACH PARTITION public.job_done_default_id_claim_idx;
 
+ALTER INDEX public.job_done_kind ATTACH PARTITION public.job_done_default_kind_at_idx;
+
 CREATE TRIGGER calibrated AFTER INSERT ON public.calibration FOR EACH ROW WHEN ((new.file IS NOT NULL)) EXECUTE FUNCTION public.calibrated();
+
+CREATE TRIGGER canary_is_one_for_ever AFTER UPDATE OF handling, sha256, size ON public.raw_data_file FOR EACH ROW WHEN (((old.handling = 'canary'::public.file_handling) OR (new.handling = 'canary'::public.file_handling))) EXECUTE FUNCTION public.canary_was_announced();
+
+CREATE TRIGGER canary_was_announced AFTER INSERT ON public.raw_data_file FOR EACH ROW WHEN ((new.handling = 'canary'::public.file_handling)) EXECUTE FUNCTION public.canary_was_announced();
 
 CREATE TRIGGER copy_changes BEFORE UPDATE OF state ON public.physical_copy FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.copy_changes();
 
@@ -2016,7 +2336,11 @@ CREATE TRIGGER tell AFTER INSERT ON public.blocked FOR EACH ROW EXECUTE FUNCTION
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE OF state ON public.breaker FOR EACH ROW EXECUTE FUNCTION public.tell_row('breaker', 'name');
 
+CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.canary FOR EACH ROW EXECUTE FUNCTION public.tell_row('canary', 'id');
+
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON public.data_location FOR EACH ROW EXECUTE FUNCTION public.tell_row('location', 'name');
+
+CREATE TRIGGER tell AFTER UPDATE ON public.data_product FOR EACH ROW EXECUTE FUNCTION public.tell_row('data product', 'name');
 
 CREATE TRIGGER tell AFTER INSERT ON public.data_transfer_package FOR EACH ROW EXECUTE FUNCTION public.tell_row('bundle', 'id');
 
@@ -2064,6 +2388,12 @@ ALTER TABLE ONLY public.calibration
 ALTER TABLE ONLY public.calibration_table
     ADD CONSTRAINT calibration_table_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
 
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.canary
+    ADD CONSTRAINT canary_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
 ALTER TABLE ONLY public.catalog_load
     ADD CONSTRAINT catalog_load_catalog_fkey FOREIGN KEY (catalog) REFERENCES public.catalog(name);
 
@@ -2072,6 +2402,15 @@ ALTER TABLE ONLY public.catalog_star
 
 ALTER TABLE ONLY public.data_location
     ADD CONSTRAINT data_location_site_fkey FOREIGN KEY (site) REFERENCES public.site(name);
+
+ALTER TABLE ONLY public.data_product
+    ADD CONSTRAINT data_product_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_file_fkey FOREIGN KEY (file) REFERENCES public.raw_data_file(id);
+
+ALTER TABLE ONLY public.data_product_source
+    ADD CONSTRAINT data_product_source_product_fkey FOREIGN KEY (product) REFERENCES public.data_product(id);
 
 ALTER TABLE ONLY public.data_transfer_member
     ADD CONSTRAINT data_transfer_member_bundle_fkey FOREIGN KEY (bundle) REFERENCES public.data_transfer_package(id);
@@ -2148,6 +2487,12 @@ ALTER TABLE ONLY public.master_member
 ALTER TABLE ONLY public.master_member
     ADD CONSTRAINT master_member_master_fkey FOREIGN KEY (master) REFERENCES public.master_frame(id);
 
+ALTER TABLE ONLY public.night_exposure
+    ADD CONSTRAINT night_exposure_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.night_exposure
+    ADD CONSTRAINT night_exposure_solution_fkey FOREIGN KEY (solution) REFERENCES public.night_solution(id);
+
 ALTER TABLE ONLY public.obs_unit
     ADD CONSTRAINT obs_unit_program_fkey FOREIGN KEY (program) REFERENCES public.observing_program(name);
 
@@ -2188,6 +2533,9 @@ ALTER TABLE ONLY public.raw_data_file
     ADD CONSTRAINT raw_data_file_location_fkey FOREIGN KEY (location) REFERENCES public.data_location(name);
 
 ALTER TABLE ONLY public.raw_data_file
+    ADD CONSTRAINT raw_data_file_product_fkey FOREIGN KEY (product) REFERENCES public.data_product(id);
+
+ALTER TABLE ONLY public.raw_data_file
     ADD CONSTRAINT raw_data_file_replaced_by_fkey FOREIGN KEY (replaced_by) REFERENCES public.raw_data_file(id) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.raw_data_package
@@ -2204,6 +2552,9 @@ ALTER TABLE ONLY public.raw_data_package
 
 ALTER TABLE ONLY public.reduced_datum
     ADD CONSTRAINT reduced_datum_calibration_fkey FOREIGN KEY (calibration) REFERENCES public.calibration(id);
+
+ALTER TABLE ONLY public.reduced_datum
+    ADD CONSTRAINT reduced_datum_solution_fkey FOREIGN KEY (solution) REFERENCES public.night_solution(id);
 
 ALTER TABLE ONLY public.reduced_datum
     ADD CONSTRAINT reduced_datum_target_fkey FOREIGN KEY (target) REFERENCES public.target(id);
@@ -2270,6 +2621,10 @@ REVOKE ALL ON FUNCTION public.decide_deletion(wanted uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.grant_calibration(host name) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.grant_canary(host name) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.grant_host(host name, locations text[], reaps boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.grant_products(host name) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.trust_incarnation(reason text) FROM PUBLIC;

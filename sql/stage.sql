@@ -7,7 +7,7 @@ WHERE s.state = 'wanted' OR (s.state = 'leaving' AND (s.detail = '' OR s.changed
 UNION ALL
 SELECT g.id || '@' || g.location, g.location, g.location, 90 FROM staging g
 WHERE (g.state = 'open' AND NOT EXISTS (SELECT FROM staging_member m JOIN staged_package s ON s.id = m.staged WHERE m.staging = g.id AND s.state <> 'ready'))
-   OR g.state = 'ended';
+   OR (g.state = 'ended' AND (g.outcome IN ('expired', 'given back') OR g.changed < now() - interval '10 minutes'));
 
 -- name: facts
 SELECT s.id, CASE s.state WHEN 'wanted' THEN 'unpack' ELSE 'remove' END AS work, s.path, p.id AS package, p.name, p.size, '' AS command, NULL AS manifest,
@@ -57,10 +57,12 @@ SELECT p.id, p.name, p.size, p.owner, p.public_after, coalesce(p.public_after <=
        EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.state = 'present') AS there,
        (SELECT s.id FROM staged_package s WHERE s.package = p.id AND s.location = %(location)s AND s.state IN ('wanted', 'ready')) AS staged
 FROM raw_data_package p
-WHERE p.state = 'packed'
+WHERE p.state = 'packed' AND p.instrument <> 'nightferry-canary'
   AND (%(night)s::date IS NULL OR p.night = %(night)s)
   AND (%(instrument)s::text IS NULL OR p.instrument = %(instrument)s)
   AND (%(package)s::text IS NULL OR p.name = %(package)s OR p.id::text = %(package)s)
+  -- What was made from raw files comes where its package is named.
+  AND (%(package)s::text IS NOT NULL OR NOT EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file WHERE m.package = p.id AND f.product IS NOT NULL))
   AND (%(observation)s::text IS NULL OR EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file
         WHERE m.package = p.id AND right(f.executed_obs_unit::text, length(%(observation)s)) = lower(%(observation)s)))
   AND (%(target)s::text IS NULL OR EXISTS (SELECT FROM package_member m JOIN raw_data_file f ON f.id = m.file

@@ -2,9 +2,9 @@
 
 -- name: lately
 -- What ingest and the others had to do with the last two nights.
-SELECT (SELECT count(*) FROM raw_data_file f WHERE f.night >= (now() AT TIME ZONE 'UTC')::date - 1) AS registered,
-       (SELECT count(*) FROM raw_data_file f WHERE f.night >= (now() AT TIME ZONE 'UTC')::date - 1 AND f.handling = 'archive'
-          AND NOT EXISTS (SELECT FROM package_member m WHERE m.file = f.id)) AS in_no_package;
+SELECT (SELECT count(*) FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1 AND instrument <> 'nightferry-canary') AS registered,
+       (SELECT count(*) FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1
+          AND handling = 'archive' AND NOT in_package) AS in_no_package;
 
 -- name: daemons
 SELECT daemon, host, name, version, started, seen, stopped, status, now() AS now FROM heartbeat ORDER BY daemon, host, name;
@@ -48,5 +48,6 @@ SELECT kind, reason, count(*) AS subjects, min(at) AS oldest FROM blocked GROUP 
 SELECT p.night, count(*) AS packages, sum(p.members) AS files,
        count(*) FILTER (WHERE coalesce(s.proven, 0) >= copies_for(p.program)) AS safe, sum(p.size) AS bytes
 FROM raw_data_package p LEFT JOIN LATERAL (SELECT * FROM safety s WHERE s.subject = p.id OFFSET 0) s ON true
-WHERE p.state <> 'dissolved' AND p.night IN (SELECT DISTINCT night FROM raw_data_package ORDER BY night DESC LIMIT 3)
+WHERE p.state <> 'dissolved' AND p.instrument <> 'nightferry-canary' AND p.night IN (
+  SELECT DISTINCT night FROM raw_data_package WHERE instrument <> 'nightferry-canary' ORDER BY night DESC LIMIT 3)
 GROUP BY 1 ORDER BY 1 DESC;

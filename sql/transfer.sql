@@ -18,11 +18,16 @@ SELECT b.id, r.name AS route, r.transport, r.settings, r.origin, r.destination,
 FROM data_transfer_package b JOIN route r ON r.name = b.route WHERE b.id = %(about)s AND b.closed IS NULL;
 
 -- name: to_bundle
--- What has to cross and is in no open bundle of that route. Where two routes lead to one place, the
--- first by priority takes it.
-SELECT x.route, x.package, x.size, x.priority FROM crossing x JOIN route r ON r.name = x.route
+-- What has to cross and is in no open bundle that will bring it there: one whose route broke lets go of
+-- it. Where routes of two places lead to one, the first by priority takes it. And how many bundles of its
+-- route and priority are formed and not across.
+SELECT x.route, x.package, x.size, x.priority, x.packed < now() - %(age)s AS waited, (
+  SELECT count(*) FROM data_transfer_package b WHERE b.route = x.route AND b.priority = x.priority AND b.closed IS NULL
+    AND EXISTS (SELECT FROM data_transfer_member m JOIN crossing y ON y.package = m.package AND y.route = b.route WHERE m.bundle = b.id)) AS formed
+FROM crossing x JOIN route r ON r.name = x.route
 WHERE NOT EXISTS (SELECT FROM data_transfer_member m JOIN data_transfer_package b ON b.id = m.bundle AND b.closed IS NULL
-                  JOIN route o ON o.name = b.route WHERE m.package = x.package AND o.destination = r.destination)
+                  JOIN route o ON o.name = b.route AND o.destination = r.destination
+                  JOIN crossing y ON y.route = b.route AND y.package = m.package WHERE m.package = x.package)
   AND NOT EXISTS (SELECT FROM crossing y JOIN route s ON s.name = y.route
                   LEFT JOIN breaker k ON k.name = s.name AND k.state = 'open'
                   WHERE y.package = x.package AND s.destination = r.destination AND k.name IS NULL AND (s.priority, s.name) < (r.priority, r.name))

@@ -12,7 +12,7 @@ SELECT c.id || '@' || c.location, c.location, c.location, 60
 UNION ALL
 SELECT a.id || '@' || a.location, a.location, a.location, 80
   FROM deletion d JOIN archive_copy a ON a.subject = coalesce(d.package, d.file)
-  WHERE d.state = 'nominated' AND coalesce(a.proof_began < d.nominated, true)
+  WHERE d.state = 'nominated' AND d.reason <> 'canary' AND coalesce(a.proof_began < d.nominated, true)
 UNION ALL
 -- Never read: 800. Read well, but long ago: 900.
 SELECT k.id || '@' || k.location, k.location, k.location, CASE WHEN k.read_well IS NULL THEN 800 ELSE 900 END

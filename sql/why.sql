@@ -97,6 +97,21 @@ FROM raw_data_file f JOIN raw_data_file o ON o.location = f.location AND o.path 
 JOIN file_answers((SELECT array_agg(x.id) FROM raw_data_file x WHERE x.location = f.location AND x.path = f.path)) a ON a.file = o.id
 WHERE f.id = %(id)s ORDER BY o.ordinal;
 
+-- name: product
+-- What the file or package is a data product of.
+SELECT d.id, d.name, d.note, d.by, d.returned, s.sources, s.nights, s.some
+FROM data_product d
+CROSS JOIN LATERAL (SELECT count(*) AS sources, array_agg(DISTINCT f.night) AS nights, (array_agg(f.path ORDER BY f.path))[1:5] AS some
+                    FROM data_product_source o JOIN raw_data_file f ON f.id = o.file WHERE o.product = d.id) s
+WHERE d.id = coalesce((SELECT f.product FROM raw_data_file f WHERE f.id = %(file)s),
+                      (SELECT f.product FROM package_member m JOIN raw_data_file f ON f.id = m.file WHERE m.package = %(package)s LIMIT 1));
+
+-- name: products
+-- What was made from it.
+SELECT d.id, d.name, d.note, d.by, d.returned, count(DISTINCT s.file) AS files_used FROM data_product d JOIN data_product_source s ON s.product = d.id
+WHERE d.returned IS NOT NULL AND (s.file = %(file)s OR (%(file)s::uuid IS NULL AND s.file IN (SELECT m.file FROM package_member m WHERE m.package = %(package)s)))
+GROUP BY d.id ORDER BY d.returned;
+
 -- name: linked
 SELECT o.path, o.location, o.night FROM raw_data_file f JOIN raw_data_file o ON o.exposure_key = f.exposure_key AND (o.location, o.path) <> (f.location, f.path)
 WHERE f.id = %(id)s ORDER BY o.path LIMIT 20;

@@ -22,6 +22,7 @@ from nightferry.stores.s3 import Bucket, Settings
 from nightferry.testing.sites import wait_until
 
 KEY, SECRET = "nightferrytest", "nightferrysecret"
+READER = "nightferryreader"  # may look, and do nothing else; it has the same secret
 
 
 class Server:
@@ -82,12 +83,18 @@ def seaweed() -> Iterator[Server]:
     weed = program("weed")
     s3, master, volume, filer = free_ports(4)
     with _folder() as folder:
-        identity = {
-            "name": "test",
-            "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-        (folder / "ids.json").write_text(json.dumps({"identities": [identity]}))
+        identities = [
+            {
+                "name": key,
+                "credentials": [{"accessKey": key, "secretKey": SECRET}],
+                "actions": actions,
+            }
+            for key, actions in (
+                (KEY, ["Admin", "Read", "Write", "List", "Tagging"]),
+                (READER, ["Read", "List"]),
+            )
+        ]
+        (folder / "ids.json").write_text(json.dumps({"identities": identities}))
         (folder / "data").mkdir()
         command = [
             weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}/data", "-s3",
@@ -122,8 +129,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _running(command: list[str], folder: Path, port: int) -> Iterator[Server]:
-    keys = folder / "keys"
-    keys.write_text(f"[default]\naws_access_key_id={KEY}\naws_secret_access_key={SECRET}\n")
+    keys = write_keys(folder / "keys", KEY)
     server = Server(f"http://127.0.0.1:{port}", folder / "data", keys)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -138,6 +144,12 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[Server]:
     finally:
         process.kill()
         process.wait()
+
+
+def write_keys(path: Path, key: str) -> Path:
+    """A file as a host has it for a bucket."""
+    path.write_text(f"[default]\naws_access_key_id={key}\naws_secret_access_key={SECRET}\n")
+    return path
 
 
 def _answers(server: Server) -> bool:

@@ -23,7 +23,7 @@ from tests.tree import ROOT, Source, called, of, product, sources
 DAEMONS = sorted(
     path.stem for path in (ROOT / "daemons/nightferryd").glob("*.py") if path.stem[0] != "_"
 )
-NO_DAEMONS = {"postgres", "migrate", "backup"}  # units that serve the daemons
+NO_DAEMONS = {"postgres", "migrate", "backup", "canary"}  # units that serve the daemons
 
 # Whatever can make a file of somebody's vanish, or take the name of another.
 REMOVERS = {"unlink", "rename", "renames", "rmdir", "removedirs", "rmtree"}

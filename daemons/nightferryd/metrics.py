@@ -20,6 +20,7 @@ import click
 import nightferry
 from nightferry import address, config, metrics, migrate
 from nightferry.attention import Attention
+from nightferry.connections import OneConnection
 from nightferry.db import Database, DatabaseAway, Row, SchemaMismatch, Tx
 from nightferry.errors import ConfigError
 from nightferry.kind import SideDaemon
@@ -69,13 +70,14 @@ class Server(ThreadingHTTPServer):
 
 def serve(host: config.HostConfig, settings: Settings, once: bool) -> None:
     """Reads the ledger every few seconds until it is told to stop."""
-    attention = Attention(Database(""), "nightferry-metrics")
+    attention = Attention(Database("", connections=OneConnection), "nightferry-metrics")
     attention.catch_signals()
     server = _server(host, settings)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     database = Database(
-        lambda: host.dsn, actor="nightferry-metrics", site=host.site, host=host.host
-    )
+        lambda: host.dsn, actor="nightferry-metrics", site=host.site, host=host.host,
+        connections=OneConnection,
+    )  # fmt: skip
     coverage: list[Row] = []
     looked, away = -SELDOM.total_seconds(), False
     began = False

@@ -115,6 +115,7 @@ def happened(
             stage=s.stage,
             trash=s.trash,
             detail=s.detail,
+            doubt=s.doubt,
         )
         if s.state:
             tx.run("reap.copy_is", copy=s.copy, state=s.state)
@@ -136,8 +137,10 @@ def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
     """Close what is done; nominate within the caps; have the survivors read again; decide what was
     read."""
     tx.run("reap.close", deletion=None)
+    tx.run("reap.canaries_gone")
     tx.run("reap.nominate", again_after=settings.again_after)
     tx.run("reap.nominate_for_room", again_after=settings.again_after)
+    tx.run("reap.nominate_canaries", again_after=settings.again_after)
     for row in tx.run("reap.read_again"):
         yield "verify", Wanted(row.subject, row.place, row.needs, row.priority)
     for row in tx.run("reap.to_decide"):

@@ -22,10 +22,8 @@ from nightferry.errors import GiveUp, Retry, Unavailable, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.packaging.read import Refused, Source, read_document
 from nightferry.packaging.unpack import unpack
+from nightferry.staging import DONE, MANIFEST
 from nightferry.stores.base import Store
-
-DONE = ".done"
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def stage(job: Job, settings: Settings, work: Work) -> Staged:
 def _unpack(job: Job, settings: Settings, work: Work) -> Staged:
     """From the first copy that has it whole. Every byte is compared with the ledger's sums."""
     facts: dict[str, Any] = job.facts
-    root = work.root(job.location)
+    root = work.staging(job.location)
     away: Unavailable | None = None
     doubtful = 0
     for copy in facts["sources"]:
@@ -102,7 +100,7 @@ def _from(store: Store, path: str, facts: dict[str, Any], place: Any, work: Work
 def _remove(job: Job, settings: Settings, work: Work) -> Staged:
     work.check()
     try:
-        work.root(job.location).unstage(str(job.facts["path"]))
+        work.staging(job.location).unstage(str(job.facts["path"]))
     except Retry as error:
         return Staged("leaving", str(error))
     return Staged("gone")
@@ -111,7 +109,7 @@ def _remove(job: Job, settings: Settings, work: Work) -> Staged:
 def _conclude(job: Job, settings: Settings, work: Work) -> Staged:
     """The manifest, the command, and last the .done: who waits for it finds all else."""
     facts: dict[str, Any] = job.facts
-    root = work.root(job.location)
+    root = work.staging(job.location)
     root.unstage(facts["path"])
     folder = root.staging_place(facts["path"])
     _put(work.store(job.location), f"{facts['path']}/{MANIFEST}", job.about, facts["manifest"])
@@ -157,7 +155,10 @@ def _run(words: tuple[str, ...], manifest: Any, work: Work) -> str:
 
 
 def _forget(job: Job, settings: Settings, work: Work) -> Staged:
-    work.root(job.location).unstage(str(job.facts["path"]))
+    try:
+        work.staging(job.location).unstage(str(job.facts["path"]))
+    except Retry as error:
+        return Staged("ended", str(error))
     return Staged("gone", "its time was over, or it was given back")
 
 

@@ -2,7 +2,7 @@
 
 Claims    'transfer' jobs, one per bundle and destination, at the sender
 Writes    a physical_copy in state arriving for each package that is across; on its tick, forms
-          bundles by destination, priority and size; enqueues 'verify'
+          bundles by route, priority, size and age; enqueues 'verify'
 Settings  transfer: in etc/nightferry.yaml
 Killed    at any moment: safe. Partials carry the package's uuid and are gone on with; what is
           across is in the ledger one by one, and only verify, at the other end, publishes it.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from threading import Event
 from typing import Any
@@ -19,12 +20,22 @@ from typing import Any
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import GaveWay, GiveUp, Stopping, Unreadable
+from nightferry.errors import (
+    Cancelled,
+    GaveWay,
+    GiveUp,
+    NoAnswer,
+    Stopping,
+    Unavailable,
+    Unreadable,
+)
 from nightferry.jobs import Job, Wanted
 from nightferry.transports import NotTheParcel, Parcel, Sent, Transport, open_transport
 
 TELL_EVERY = 0.2  # seconds between two words of how far the crossing is
-LOOK_EVERY = 1.0  # seconds between two looks for more urgent work
+LOOK_EVERY = 1.0  # seconds between two looks for more urgent work, or a cancellation
+LONGEST_WAIT = timedelta(minutes=5)  # of a package for others to cross with
+AHEAD = 2  # bundles of a route and priority that are formed at once: one crosses, the next waits
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ def transfer(job: Job, settings: Settings, work: Work) -> None:
         work.far_end(facts["destination"], facts["marker"]),
         facts["settings"],
     )
-    transport.probe()
+    _ask(transport)
     crossing = Crossing(job, work, sum(parcel["size"] for parcel in facts["parcels"]))
     waiting = [
         Parcel(p["package"], p["path"], p["path"], p["size"], p["sha256"]) for p in facts["parcels"]
@@ -71,6 +82,14 @@ def transfer(job: Job, settings: Settings, work: Work) -> None:
             raise
     if crossing.refused is not None:
         raise crossing.refused
+
+
+def _ask(transport: Transport) -> None:
+    """A bundle may be all that waits: where its route does not answer, others go another way."""
+    try:
+        transport.probe()
+    except Unavailable as error:
+        raise NoAnswer(error.what, str(error)) from error
 
 
 class Crossing:
@@ -99,10 +118,13 @@ class Crossing:
         if time.monotonic() - self._looked < LOOK_EVERY:
             return
         self._looked = time.monotonic()
-        rows = self.work.ask(
-            "jobs.more_urgent", kind="transfer", place=self.job.place, priority=self.job.priority
-        )
-        if rows[0][0]:
+        ours, urgent = self.work.ask(
+            "jobs.more_urgent", kind="transfer", place=self.job.place, priority=self.job.priority,
+            id=self.job.id, claim=self.job.claim,
+        )[0]  # fmt: skip
+        if not ours:
+            raise Cancelled("it was cancelled, or another worker has it; what arrived is kept")
+        if urgent:
             raise GaveWay(f"a more urgent bundle waits at {self.job.place}")
 
     def conclude(self, parcel: Parcel, future: Future[Sent]) -> None:
@@ -137,18 +159,30 @@ def record(tx: Tx, job: Job, _: None) -> Iterator[tuple[str, Wanted]]:
 
 
 def tick(tx: Tx, settings: Settings) -> Iterator[tuple[str, Wanted]]:
-    """Bundles are closed when nothing of them has to cross, and formed of what is in none."""
+    """Bundles are closed when nothing of them has to cross, and formed of what is in none.
+
+    One that crosses and one that waits keep a link busy: what comes meanwhile is gathered until
+    the first is across, or it fills a bundle, or has waited long.
+    """
     tx.run("transfer.close")
     limit = tx.run("transfer.bundle_size")[0].bundle_size
-    waiting = tx.run("transfer.to_bundle")
+    waiting = tx.run("transfer.to_bundle", age=LONGEST_WAIT)
     for (route, priority), lane in groupby(waiting, key=lambda r: (r.route, r.priority)):
-        for bundle in _filled(list(lane), limit):
+        for bundle in _due(list(lane), limit):
             formed = tx.run(
                 "transfer.form", route=route, priority=priority, size=sum(r.size for r in bundle)
             )[0]
             tx.run("transfer.add_members", bundle=formed.id, packages=[r.package for r in bundle])
     for row in tx.run("transfer.wanted"):
         yield "transfer", Wanted(row.subject, row.place, row.needs, row.priority)
+
+
+def _due(waiting: list[Any], limit: int) -> Iterator[list[Any]]:
+    """The bundles to form now: full ones, and what is left where it is not to wait for more."""
+    *full, last = _filled(waiting, limit)
+    yield from full
+    if last[0].formed + len(full) < AHEAD or any(row.waited for row in last):
+        yield last
 
 
 def _filled(waiting: list[Any], limit: int) -> Iterator[list[Any]]:

@@ -15,7 +15,7 @@ from nightferry.db import Database, Tx
 from nightferry.db import json as jsonb
 from nightferry.errors import ConfigError
 from nightferry.place import BACKUPS
-from nightferry.stores import Store, open_store
+from nightferry.stores import Store, open_location
 from nightferry.watch.settle import looks_temporary
 
 AT_ONCE = 5000
@@ -70,8 +70,7 @@ def audit(database: Database, location: str, path: Path) -> Audit:
     row = database.run(lambda tx: tx.one("audit.place", location=location))
     if row is None:
         raise ConfigError(f"there is no location {location!r}; see: nf locations list")
-    settings = {**row.store, "path": path, "marker": row.marker}
-    store = open_store(row.storage, location, settings)
+    store = open_location(row.storage, location, row.settings, path, row.marker)
     try:
         store.probe()
         found = _compare(database, store, awaited=row.type == "SOURCE")

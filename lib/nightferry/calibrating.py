@@ -2,15 +2,18 @@
 
 ``run`` reads, calibrates and makes the products, and knows the database only by questions that it
 asks; ``record`` writes rows. A later run adds rows, and the newest good one is the current one.
+
+Over 300 lines: all that becomes a row stands here, for tables and for images.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nightferry.catalogs import Ask, Cache, Catalog, Definition, Field, Found
 from nightferry.catalogs.cache import Keep
@@ -26,6 +29,8 @@ from nightferry.photometry.result import Calibration, Request
 from nightferry.photometry.times import bjd_tdb, mjd_utc
 from nightferry.photometry.zeropoint import ColourTerm
 
+Array = NDArray[np.float64]
+_NAMED = 60.0  # arcsec: a star of the target's name is not farther off
 _MOST_REJECTED = 20  # stars that are named
 
 
@@ -43,6 +48,17 @@ class Source:
 
     def night(self, moment: datetime) -> date:
         return night_of(moment, self.zone, self.turnover, self.label)  # type: ignore[arg-type]
+
+
+class Target(NamedTuple):
+    """A row of ``calibrate.targets``."""
+
+    id: Any
+    name: str
+    ra: float
+    dec: float
+    radius: float  # arcsec
+    aliases: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -248,25 +264,17 @@ def _rejected(done: Calibration) -> list[dict[str, Any]]:
 
 
 def data_of(done: Calibration, targets: Sequence[Any]) -> list[Datum]:
-    """The magnitudes of registered targets: a star of that name, else the nearest within reach."""
+    """The magnitudes of registered targets."""
     if not done.is_good:
         return []
-    e, found = done.exposure, []
+    e = done.exposure
     light = np.isfinite(done.magnitude) & np.isfinite(e.error)
-    names = np.array([s.lower().replace(" ", "") for s in e.stars])
-    for target, name, ra, dec, radius, aliases in targets:
-        away = separation(e.ra, e.dec, ra, dec) * 3600
-        near = light & (away <= radius)
-        if len(names) == len(e) and not near.any():
-            called = np.isin(names, [name.lower().replace(" ", ""), *aliases])
-            near = light & called & (away <= 60.0)
-        if not near.any():
-            continue
-        star = int(np.flatnonzero(near)[np.argmin(away[near])])
+    found = []
+    for target, star in targets_among(targets, e.ra, e.dec, e.stars, light):
         status = str(done.status[star])
         found.append(
             Datum(
-                str(target), mjd_utc(e.middle), bjd_tdb(e.middle, ra, dec),
+                str(target.id), mjd_utc(e.middle), bjd_tdb(e.middle, target.ra, target.dec),
                 float(done.magnitude[star]), float(e.error[star]),
                 float(done.zero_point_error[star]),
                 tuple(done.flags) + ((status,) if status not in ("used", "unmatched") else ())
@@ -274,6 +282,22 @@ def data_of(done: Calibration, targets: Sequence[Any]) -> list[Datum]:
             )
         )  # fmt: skip
     return found
+
+
+def targets_among(
+    targets: Sequence[Any], ra: Array, dec: Array, stars: Sequence[str], light: NDArray[np.bool_]
+) -> Iterator[tuple[Target, int]]:
+    """Each of the rows of ``calibrate.targets`` that is among some stars: the nearest within its
+    reach, else one of its name not far off."""
+    names = np.array([s.lower().replace(" ", "") for s in stars])
+    for target in (Target(*row) for row in targets):
+        away = separation(ra, dec, target.ra, target.dec) * 3600
+        near = light & (away <= target.radius)
+        if len(names) == len(ra) and not near.any():
+            called = np.isin(names, [target.name.lower().replace(" ", ""), *target.aliases])
+            near = light & called & (away <= _NAMED)
+        if near.any():
+            yield target, int(np.flatnonzero(near)[np.argmin(away[near])])
 
 
 def record(tx: Tx, result: Result) -> str:
@@ -288,7 +312,7 @@ def record(tx: Tx, result: Result) -> str:
         tx.run("calibrate.supersede", time=columns["middle"], **same)
         for datum in result.data:
             tx.run(
-                "calibrate.datum", calibration=row.id, target=datum.target,
+                "calibrate.datum", calibration=row.id, solution=None, target=datum.target,
                 time=columns["middle"].astimezone(UTC), mjd=datum.mjd, bjd_tdb=datum.bjd_tdb,
                 system=columns["system"], magnitude=datum.magnitude, error=datum.error,
                 zero_point_error=datum.zero_point_error, limiting=columns["limiting"],

@@ -46,7 +46,7 @@ class Captured:
     facts: FileFacts
     cards: tuple[str, ...]
     meaning: Meaning
-    handling: str  # archive, ephemeral
+    handling: str  # archive, ephemeral, canary
     keep: timedelta | None  # of an ephemeral file
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nightferry.durable import Root
 from nightferry.errors import GiveUp, LeaseLost, NightferryError, Unavailable
-from nightferry.stores import PosixStore, open_store
+from nightferry.stores import PosixStore, open_location
 from nightferry.stores.base import Store
 from nightferry.transports import Elsewhere
 
@@ -40,14 +40,7 @@ class Place:
 
     def open_store(self) -> Store:
         """What is kept here; for the caller to close."""
-        settings = {
-            **self.settings.get("store", {}),
-            "path": self.path,
-            "marker": self.marker,
-        }
-        if "reserve" in self.settings:
-            settings["reserve"] = self.settings["reserve"]
-        return open_store(self.storage, self.name, settings)
+        return open_location(self.storage, self.name, self.settings, self.path, self.marker)
 
 
 @dataclass(frozen=True)
@@ -96,6 +89,17 @@ class Work:
         if not isinstance(store, PosixStore):
             raise GiveUp("not a POSIX location", f"{location} is no directory of this host")
         return store.root
+
+    def staging(self, location: str) -> Root:
+        """The directory of a PROCESSING location: elsewhere nothing is staged, or removed."""
+        root = self.root(location)
+        if self._places[location].type != "PROCESSING":
+            raise GiveUp(
+                "not a PROCESSING location",
+                f"{location} is a {self._places[location].type}: nothing is staged there, and "
+                "nothing is removed. See: nf config diff",
+            )
+        return root
 
     def far_end(self, location: str, marker: str | None) -> Store | Elsewhere:
         """Where a route leads: a store that this host has mounted, or a place of another host."""

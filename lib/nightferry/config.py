@@ -47,6 +47,7 @@ class HostConfig:
     instruments: Path | None = None  # absent: etc/instruments of the installation
     runs: tuple[str, ...] = ()  # the daemons that 'nf install' enables here
     backup: str | None = None  # the location that the database is backed up to each day, from here
+    canary: str | None = None  # the SOURCE that a canary is sent from each day
     enqueue_at_commit: bool = True  # false only slows everything: the ledger is asked each minute
     timing: Timing = field(default_factory=Timing)
     ingest: Mapping[str, Any] = field(default_factory=dict)

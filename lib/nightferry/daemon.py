@@ -20,20 +20,20 @@ from typing import Any
 
 import click
 import psycopg
-import sqlalchemy as sa
 
 import nightferry
 from nightferry import address, chronicle, config, jobs, migrate, status
 from nightferry.attention import Attention
 from nightferry.child import Place
+from nightferry.connections import OneConnection
 from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx, first_line
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
-from nightferry.errors import ConfigError, NightferryError
+from nightferry.errors import ConfigError, NightferryError, Unavailable
 from nightferry.jobs import Job
 from nightferry.kind import JobDaemon, PlaceDaemon
 from nightferry.log import start as start_log
 from nightferry.log import tell
-from nightferry.looking import look
+from nightferry.looking import Look, Question, look, may_be_asked
 from nightferry.probe import probe
 from nightferry.workshop import Workshop
 
@@ -41,6 +41,7 @@ __all__ = ["JobDaemon", "Loop", "PlaceDaemon", "command"]
 
 WAIT_AWAY = (0.5, 10.0)  # seconds between tries while the database is away: first, most
 HEARTBEAT = timedelta(seconds=10)
+PROGRESS = timedelta(seconds=5)  # between two words in a job's row of how far it is
 MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"  # of systemd, while we wait for what we can name
 
 
@@ -56,13 +57,14 @@ class Loop:
         me = f"{self.prefix}{os.getpid()}.{_started(os.getpid())}"
         self.desk = Desk(me, host, host.settings(self.kind, daemon.settings))
         self.db = Database(
-            lambda: self.desk.host.dsn,
-            actor=f"nightferry-{self.kind}", site=host.site, host=host.host,
+            lambda: self.desk.host.dsn, actor=f"nightferry-{self.kind}",
+            site=host.site, host=host.host, connections=OneConnection,
         )  # fmt: skip
         self.workshop = Workshop(self.db)
         self.attention = Attention(self.db, f"nightferry-{self.kind} hints")
         self.claimer = jobs.Claimer(self.kind, me, host.timing.lease)
         self.routes: dict[str, Any] = {}
+        self.questions: dict[str, Question] = {}  # places that are being asked if they are there
         self.standing_by: dict[str, str] = {}
         self.away_since: float | None = None
         self._due: dict[str, float] = {}
@@ -103,9 +105,7 @@ class Loop:
     def _begin_with_rights(self) -> None:
         try:
             self._begin()
-        except sa.exc.DBAPIError as error:
-            if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
-                raise
+        except psycopg.errors.InsufficientPrivilege as error:
             raise SchemaMismatch(
                 f"this host's database user has no rights: {first_line(error)}. As the database's "
                 "owner: nf roles grant USER --locations " + ",".join(self.desk.host.locations)
@@ -131,8 +131,8 @@ class Loop:
         self._looked = True
 
     def _wait(self, seconds: float) -> None:
-        workers = self.workshop.workers.values()
-        self.attention.wait(seconds, workers, progress=not self.workshop.stuck())
+        heard = [*self.workshop.workers.values(), *self.questions.values()]
+        self.attention.wait(seconds, heard, progress=not self.workshop.stuck())
 
     def _step(self) -> None:
         timing = self.desk.host.timing
@@ -146,6 +146,8 @@ class Loop:
             self.attention.listen()
         if self._is_due("renew", timing.lease / 3):
             self.workshop.renew()
+        if self._is_due("progress", PROGRESS):
+            self.workshop.tell_progress()
         if self.attention.stopping:
             doing = f"STATUS=stopping: {self.attention.stopping}"
             self.attention.tell_systemd("STOPPING=1", doing, MORE_TIME)
@@ -160,6 +162,7 @@ class Loop:
             self._watch(self.daemon)
         if not self.once and self._is_due("probe", timing.probe / 4):
             self._probe()
+        self._hear_places()
         self.workshop.end_idle(timing.idle.total_seconds())
         self._say_status()
 
@@ -180,7 +183,7 @@ class Loop:
         """What waits becomes ready; the daemon's own tick; what the ledger says is missing."""
         timing = self.desk.host.timing
         if self._is_due("tick", timing.tick):
-            self.db.run(lambda tx: jobs.tick(tx, timing.lease))
+            self.db.singly(lambda tx: jobs.tick(tx, timing.lease))
             self._own_tick()
         if self._is_due("wanted", timing.wanted) or (self.once and not self._caught_up):
             self._want()
@@ -298,15 +301,43 @@ class Loop:
         broken = {b.name for b in self.db.run(jobs.open_breakers)}
         asked = [] if isinstance(self.daemon, PlaceDaemon) else list(self.desk.places)
         for name in [*asked, *(r for r in self.routes if r in broken)]:
-            route = self.routes.get(name)
-            place = name if route is None else route.origin
-            if not self.workshop.is_free(place):
-                continue
-            every = self.desk.host.timing.probe
-            if self._take_lease(name, f"probe@{self.desk.host.host}", every) is not None:
-                arguments = (name, dict(route._mapping) if route is not None else None)
-                duty = ProbeDuty(name, self.desk)
-                self.workshop.give(place, duty, probe, arguments, self.desk)
+            place = self.desk.places.get(name)
+            if place is not None and place.storage == "posix":
+                self._ask_whether_there(place)
+            else:
+                self._send_to_look(name, self.routes.get(name))
+
+    def _ask_whether_there(self, place: Place) -> None:
+        """By a process that is soon over: no worker is kept for it."""
+        asked = place.name in self.questions or not may_be_asked(place.name)
+        if not asked and self._is_its_turn(place.name):
+            patience = ProbeDuty(place.name, self.desk).patience.total_seconds()
+            self.questions[place.name] = Question(place, patience)
+
+    def _send_to_look(self, name: str, route: Row | None) -> None:
+        """By a worker, which has learnt the language of a bucket or of another host."""
+        at = name if route is None else route.origin
+        if self.workshop.is_free(at) and self._is_its_turn(name):
+            arguments = (name, dict(route._mapping) if route is not None else None)
+            self.workshop.give(at, ProbeDuty(name, self.desk), probe, arguments, self.desk)
+
+    def _is_its_turn(self, name: str) -> bool:
+        every = self.desk.host.timing.probe
+        return self._take_lease(name, f"probe@{self.desk.host.host}", every) is not None
+
+    def _hear_places(self) -> None:
+        """What the places answered that were asked."""
+        for name, question in list(self.questions.items()):
+            if (found := question.answer()) is not None:
+                del self.questions[name]
+                self.db.run(lambda tx, n=name, f=found: self._answered(tx, n, f))  # type: ignore[misc]
+
+    def _answered(self, tx: Tx, name: str, found: Look) -> None:
+        duty = ProbeDuty(name, self.desk)
+        if found.trouble:
+            duty.failed(tx, Unavailable(name, found.trouble))
+        else:
+            duty.done(tx, found.space)
 
     # --- beginnings and ends --------------------------------------------------------------------
 
@@ -399,6 +430,7 @@ class Loop:
         return self.db.run(lambda tx: jobs.open_work(tx, self.kind, places, self.desk.me))
 
     def _end(self) -> None:
+        self.attention.tell_systemd("STOPPING=1")  # a daemon with no work ends before its next step
         self.workshop.close()
         status = "stopped" if self.attention.stopping else "done (--once)"
         try:
@@ -431,7 +463,7 @@ def _alive(worker: str) -> bool:
 
 def command(daemon: JobDaemon | PlaceDaemon) -> Callable[[], None]:
     """The command line of a daemon: its ``main``."""
-    page = sys.modules[daemon.work.__module__].__doc__
+    page = sys.modules[daemon.record.__module__].__doc__
 
     @click.command(help=f"\b\n{page}", context_settings={"max_content_width": 100})
     @click.option(

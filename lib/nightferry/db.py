@@ -1,35 +1,31 @@
-"""The one way to the database: an engine, transactions that run named statements, and retry.
+"""The one way to the database: connections, transactions that run named statements, and retry.
 
 A transaction is short. None is open while files are read or written.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import psycopg
-import sqlalchemy as sa
 import tenacity
 from psycopg import sql
 from psycopg.types.json import Jsonb
-from sqlalchemy.engine.result import result_tuple
-from sqlalchemy.pool import QueuePool
 
+from nightferry.connections import Connections, Driver, pool
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.sql import statement
 
 T = TypeVar("T")
-Row = sa.Row[Any]
 json = Jsonb
 
 CONNECT_SECONDS = 5
 # A transaction that is forgotten open holds back the cleaning of every table.
 IDLE_IN_TRANSACTION = "60s"
 
-
-# What a statement's own failure raises: the engine's error, or from COPY the driver's.
-REFUSED = (sa.exc.DBAPIError, psycopg.Error)
+REFUSED = psycopg.Error  # what a statement's own failure raises
 
 
 class DatabaseAway(NightferryError):
@@ -45,36 +41,36 @@ class SchemaMismatch(NightferryError):
     """The database's schema is older or newer than this program understands."""
 
 
+class Row(tuple[Any, ...]):
+    """One row: a tuple whose values have their columns' names as well."""
+
+    __slots__ = ()
+    _names: tuple[str, ...] = ()
+
+    @property
+    def _mapping(self) -> dict[str, Any]:
+        """The values by their names."""
+        return dict(zip(self._names, self, strict=True))
+
+    def __getattr__(self, name: str) -> Any:  # only for names that no column has
+        raise AttributeError(f"the row has no column {name!r}: {', '.join(self._names)}")
+
+
 @cache
-def _row_maker(columns: tuple[str, ...]) -> Callable[[Iterable[Any]], Row]:
-    return result_tuple(columns)
+def _row_class(names: tuple[str, ...]) -> type[Row]:
+    columns = {name: property(itemgetter(i)) for i, name in enumerate(names)}
+    return type("Row", (Row,), {"__slots__": (), "_names": names, **columns})
 
 
 class Tx:
-    """One open transaction."""
+    """One open transaction, on psycopg's own connection."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
 
     def run(self, name: str, /, **values: object) -> list[Row]:
-        """Runs the statement ``file.name`` and returns its rows (none if it has no result).
-
-        By the driver: a named statement needs nothing of the engine but its transaction, and the
-        way through it would double what a short statement costs.
-        """
-        driver = self.driver
-        try:
-            cursor = driver.execute(statement(name), values)
-            if cursor.description is None:
-                return []
-            make = _row_maker(tuple(column.name for column in cursor.description))
-            return [make(row) for row in cursor.fetchall()]
-        except psycopg.Error as error:
-            if driver.closed:
-                self.connection.invalidate(error)
-            raise sa.exc.DBAPIError.instance(
-                name, None, error, psycopg.Error, connection_invalidated=driver.closed
-            ) from error
+        """Runs the statement ``file.name`` and returns its rows (none if it has no result)."""
+        return _rows(self.driver.execute(statement(name), values))
 
     def one(self, name: str, /, **values: object) -> Row | None:
         """The statement's first row, or None."""
@@ -83,25 +79,20 @@ class Tx:
 
     def execute(self, text: str, values: Mapping[str, object] | Sequence[object] = ()) -> list[Row]:
         """For what is said once, and not worth a name: tests, migrations, a person's command."""
-        result = self.connection.exec_driver_sql(text, values or None)
-        return list(result.all()) if result.returns_rows else []
-
-    def select(self, query: sa.Executable) -> list[Row]:
-        """Runs a composed query over ``tables.py``."""
-        return list(self.connection.execute(query).all())
+        return _rows(self.driver.execute(text.encode(), values))
 
     @contextmanager
     def refusable(self) -> Iterator[None]:
         """A part that may be refused without the rest: undone alone when it fails."""
-        with self.connection.begin_nested():
+        with self.driver.transaction():
             yield
 
-    @property
-    def driver(self) -> "psycopg.Connection[Any]":
-        """psycopg's own connection, inside this transaction: for COPY."""
-        driver = self.connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        return driver
+
+def _rows(cursor: "psycopg.Cursor[Any]") -> list[Row]:
+    if cursor.description is None:
+        return []
+    made = _row_class(tuple(column.name for column in cursor.description))
+    return [made(row) for row in cursor.fetchall()]
 
 
 class Database:
@@ -114,13 +105,11 @@ class Database:
         actor: str = "nf",
         site: str = "here",
         host: str = "here",
+        connections: Callable[[Callable[[], Driver]], Connections] = pool,
     ) -> None:
         self._dsn = dsn
         self._actor, self._site, self._host = actor, site, host
-        self.engine = sa.create_engine(
-            "postgresql+psycopg://", creator=self._connect, poolclass=QueuePool, pool_size=2
-        )
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._connections = connections(self._connect)
 
     @property
     def dsn(self) -> str:
@@ -136,10 +125,11 @@ class Database:
         except ConfigError as error:
             raise DatabaseAway(str(error)) from error
 
-    def _connect(self) -> "psycopg.Connection[Any]":
+    def _connect(self) -> Driver:
         try:
             connection = psycopg.connect(
                 self.dsn,
+                autocommit=True,  # begin() says when a transaction begins
                 connect_timeout=CONNECT_SECONDS,
                 application_name=self._actor[:63],
                 keepalives_idle=20,
@@ -159,7 +149,6 @@ class Database:
             " set_config('idle_in_transaction_session_timeout', %s, false)",
             (self._actor, self._site, self._host, IDLE_IN_TRANSACTION),
         )
-        connection.commit()
         return connection
 
     @contextmanager
@@ -169,21 +158,28 @@ class Database:
         Raises:
             DatabaseAway: the server did not answer, or the connection broke.
         """
-        with self._answering(), self.engine.begin() as connection:
-            yield Tx(connection)
+        with self._lent() as driver, driver.transaction():
+            yield Tx(driver)
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _lent(self) -> Iterator[Driver]:
+        driver: Driver | None = None
         try:
-            yield
-        except sa.exc.DBAPIError as error:
-            if is_away(error):
-                raise DatabaseAway(_why_away(error.orig or error)) from error
+            lent = self._connections.connect()
+            driver = lent.driver_connection
+            assert driver is not None
+            try:
+                yield driver
+            finally:
+                if driver.closed:  # and so are, most likely, those beside it
+                    lent.invalidate()
+                    self._connections.dispose()
+                else:
+                    lent.close()
+        except psycopg.Error as error:
+            if _says_away(error) or (driver is not None and driver.closed):
+                raise DatabaseAway(_why_away(error)) from error
             raise
-        except psycopg.OperationalError as error:  # from connecting, or from the driver itself
-            if not _says_away(error):
-                raise
-            raise DatabaseAway(_why_away(error)) from error
 
     def run(self, work: Callable[[Tx], T]) -> T:
         """``work`` in a transaction of its own; again when two got in each other's way.
@@ -194,7 +190,7 @@ class Database:
         try:
             with self.begin() as tx:
                 return work(tx)
-        except sa.exc.DBAPIError as error:
+        except psycopg.Error as error:
             if not is_collision(error):
                 raise
         for attempt in tenacity.Retrying(
@@ -214,27 +210,21 @@ class Database:
         Raises:
             DatabaseAway: as :meth:`begin`.
         """
-        with self._answering(), self._autocommit.connect() as connection:
-            return work(Tx(connection))
+        with self._lent() as driver:
+            return work(Tx(driver))
 
     def close(self) -> None:
-        self.engine.dispose()
+        self._connections.dispose()
 
 
 def first_line(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().split("\n")[0]
+    return str(error).strip().split("\n")[0]
 
 
 def _why_away(error: BaseException) -> str:
     if getattr(error, "sqlstate", None) == "53100":
         return f"the database's disk is full, make room there: {first_line(error)}"
     return f"the database does not answer: {first_line(error)}"
-
-
-def is_away(error: sa.exc.DBAPIError) -> bool:
-    """True for a lost or refused connection; False for an error in a statement."""
-    return error.connection_invalidated or _says_away(error.orig)
 
 
 def is_password_refused(error: psycopg.OperationalError) -> bool:
@@ -258,14 +248,12 @@ def _says_away(error: BaseException | None) -> bool:
 
 def is_refusal(error: BaseException) -> bool:
     """True for a statement's own failure: trying again, or waiting, would not help."""
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return not (is_collision(error) or _says_away(cause))
+    return not (is_collision(error) or _says_away(error))
 
 
 def is_collision(error: BaseException) -> bool:
     """True for a serialization failure or a deadlock: the loser may try again at once."""
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error  # COPY is the driver's
-    return getattr(cause, "sqlstate", None) in ("40001", "40P01")
+    return getattr(error, "sqlstate", None) in ("40001", "40P01")
 
 
 def copy_rows(tx: Tx, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -17,7 +17,7 @@ from nightferry.db import Row
 from nightferry.durable import Root
 from nightferry.errors import NightferryError, Unavailable, Unreadable
 from nightferry.names import to_text
-from nightferry.stores import open_store
+from nightferry.stores import open_location
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Source:
     @classmethod
     def of(cls, row: Row) -> "Source":
         return cls(
-            str(row.copy), row.location, row.path, row.storage, row.store, row.marker,
+            str(row.copy), row.location, row.path, row.storage, row.settings, row.marker,
             row.data_offset, row.package,
         )  # fmt: skip
 
@@ -100,11 +100,7 @@ def deliver(
 
 def _write(wanted: Wanted, source: Source, mount: Path, folder: Root, name: str) -> None:
     final = to_text(os.fsencode(name))
-    store = open_store(
-        source.storage,
-        source.location,
-        {**source.settings, "path": mount, "marker": source.marker},
-    )
+    store = open_location(source.storage, source.location, source.settings, mount, source.marker)
     try:
         store.probe()
         with folder.temporary(final, str(uuid.uuid4())) as temporary:

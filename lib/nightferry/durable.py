@@ -25,7 +25,7 @@ from stat import S_ISREG
 from typing import Literal
 
 from nightferry.errors import GiveUp, Occupied, Retry, Unavailable
-from nightferry.filesystem import file_system_type
+from nightferry.filesystem import file_system_type, mount_of
 from nightferry.marker import MARKER_FILE, Marker, read_marker
 from nightferry.names import to_text
 from nightferry.place import OURS, Entry, Leftover, Place, has_writer, is_open, open_root, parts
@@ -52,6 +52,7 @@ STAGED = ("staged", "requests")  # what staging makes, and alone may remove, in 
 
 Seen = tuple[int, int]  # size and mtime_ns: which of the files that bore a name is meant
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
@@ -312,9 +313,12 @@ class Root(Place):
         Raises:
             ValueError: the path is not one that staging made.
             Retry: a process still has a file in it open.
+            GiveUp: something is mounted in it.
         """
         entry = _staged(path)
         with writing(self.location, path), suppress(FileNotFoundError):
+            with self._directory(entry) as staged:
+                _refuse_mounts(staged, mount_of(staged), f"{self.location}:{path}")
             for below, _ in self.walk(path):
                 if self._is_open(below):
                     raise Retry(f"{self.location}:{below} is still open by a process; it stays")
@@ -418,6 +422,7 @@ def init_location(path: Path, name: str) -> Marker:
         Occupied: the marker of another location is there, or one that cannot be understood.
         Unavailable: ``path`` cannot be opened or written; the text has the command that places
             the marker on the host that owns the directory.
+        Retry: the disk does not give back what was written.
     """
     marker = Marker.new(name)
     with Root(name, path, marker, open_root(name, path)) as root:
@@ -446,7 +451,14 @@ def init_location(path: Path, name: str) -> Marker:
         with root._temporary(MARKER_FILE, marker.marker, resume=False) as temporary:
             temporary.write(text)
             temporary.finish()
-        root.publish(temporary.path, MARKER_FILE, sha256_of(text).hexdigest())
+        sha256 = sha256_of(text).hexdigest()
+        if root.read_back(temporary.path).sha256 != sha256:
+            root.discard(temporary.path)
+            raise Retry(
+                f"{path / MARKER_FILE}: the disk holds other bytes than were written. No marker "
+                "was placed; look at the disk, and try again."
+            )
+        root.publish(temporary.path, MARKER_FILE, sha256)
         return marker
 
 
@@ -551,9 +563,27 @@ def _staged(path: str) -> list[bytes]:
     return entry
 
 
+def _refuse_mounts(directory: int, mount: bytes | None, said: str) -> None:
+    """Raises GiveUp where another mount begins below: an archive that a person mounted there."""
+    with os.scandir(directory) as found:
+        below = [os.fsencode(one.name) for one in found if one.is_dir(follow_symlinks=False)]
+    for name in below:
+        fd = os.open(name, _FOLDER, dir_fd=directory)
+        try:
+            if mount_of(fd) != mount:
+                raise GiveUp(
+                    "a mount among what was staged",
+                    f"{said}/{to_text(name)} is a mount of its own. Nothing was removed: unmount "
+                    "it, then nf jobs release.",
+                )
+            _refuse_mounts(fd, mount, f"{said}/{to_text(name)}")
+        finally:
+            os.close(fd)
+
+
 def _remove_tree(parent: int, name: bytes) -> None:
     """The directory ``name`` and everything in it; a link in it is removed, never followed."""
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    fd = os.open(name, _FOLDER, dir_fd=parent)
     try:
         with os.scandir(fd) as found:
             entries = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in found]

@@ -16,7 +16,15 @@ from nightferry import jobs
 from nightferry.child import Place
 from nightferry.config import HostConfig
 from nightferry.db import Tx
-from nightferry.errors import Cancelled, GiveUp, LeaseLost, NoRoom, Stopping, Unavailable
+from nightferry.errors import (
+    Cancelled,
+    GiveUp,
+    LeaseLost,
+    NoAnswer,
+    NoRoom,
+    Stopping,
+    Unavailable,
+)
 from nightferry.jobs import Job, Lease
 from nightferry.kind import JobDaemon, Next, PlaceDaemon
 from nightferry.log import tell
@@ -152,7 +160,8 @@ class JobDuty:
                 else:
                     jobs.block(tx, job, error.reason, told, desk.me)
             case Unavailable():
-                opened = jobs.breaker_fails(tx, error.what, job.subject, told)
+                after = 1 if isinstance(error, NoAnswer) else jobs.BREAKER_OPENS_AFTER
+                opened = jobs.breaker_fails(tx, error.what, job.subject, told, after)
                 since = time.monotonic() - desk.last_success.get(job.needs, -1e9)
                 if not opened and since < desk.lease.total_seconds():
                     # The others get through: it is this one, and its attempts count.

@@ -13,8 +13,8 @@ class Retry(NightferryError):
 
 
 class NoRoom(Retry):
-    """The last room of a disk is left to others, the instrument first: the work waits until there
-    is more, and no attempt is spent."""
+    """A place is full, or over its quota, or the last room of a disk is left to others, the
+    instrument first: the work waits until there is more, and no attempt is spent."""
 
 
 class GiveUp(NightferryError):
@@ -44,6 +44,10 @@ class Unavailable(NightferryError):
 
     def __reduce__(self) -> tuple[type["Unavailable"], tuple[str, str]]:
         return type(self), (self.what, str(self))
+
+
+class NoAnswer(Unavailable):
+    """It was asked whether it is there, before any work: its breaker opens at once."""
 
 
 class LeaseLost(NightferryError):

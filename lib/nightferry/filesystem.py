@@ -32,11 +32,7 @@ def file_system_type(path: str | bytes | Path) -> str:
 
 def file_system_type_of(fd: int) -> str:
     """As :func:`file_system_type`, for an open descriptor: found by the mount's own number."""
-    mount = None
-    with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
-        for line in lines:
-            if line.startswith(b"mnt_id:"):
-                mount = line.split()[1]
+    mount = mount_of(fd)
     with open("/proc/self/mountinfo", "rb") as lines:
         for line in lines:
             fields = line.split(b" ")
@@ -44,6 +40,16 @@ def file_system_type_of(fd: int) -> str:
                 # Optional fields end at a lone "-"; the type is the one after it.
                 return fields[fields.index(b"-", 6) + 1].decode("ascii", "replace")
     return "unknown"
+
+
+def mount_of(fd: int) -> bytes | None:
+    """The number of the mount that an open descriptor is on: a directory that is mounted a second
+    time has another there."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
+        for line in lines:
+            if line.startswith(b"mnt_id:"):
+                return line.split()[1]
+    return None
 
 
 def is_network(kind: str) -> bool:

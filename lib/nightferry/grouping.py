@@ -1,9 +1,10 @@
 """Which files become a package together, and the document that says so for ever.
 
 A group is the files of one filed observation and module, or all that nobody filed of one
-instrument and night. Frames that nobody filed get an observation of their own for each run of equal
-frame type and OBJECT. The document is in the ledger before the first byte of its package, and says
-all that the ledger's rows of it can be made from again (nightferry.rebuilding).
+instrument and night; a data product, and a canary, is one of its own. Frames that nobody filed get
+an observation of their own for each run of equal frame type and OBJECT. The document is in the
+ledger before the first byte of its package, and says all that the ledger's rows of it can be made
+from again (nightferry.rebuilding).
 """
 
 import json
@@ -61,10 +62,22 @@ def _plan_what_can_be(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[st
             yield from _plan_what_can_be(tx, group, [file])
 
 
+_KEY = ("location", "night", "instrument", "module", "unit", "program", "product", "canary")
+
+
 def _key(group: Any) -> dict[str, Any]:
     return {
         n: getattr(group, n)
-        for n in ("location", "night", "instrument", "module", "unit", "program")
+        for n in (
+            "location",
+            "night",
+            "instrument",
+            "module",
+            "unit",
+            "program",
+            "product",
+            "canary",
+        )
     }
 
 
@@ -98,7 +111,7 @@ class _Part:
 
 def _give_units(tx: Tx, group: Any) -> None:
     """An observation for each run of frames that nobody filed; the night's last goes on."""
-    if group.unit is not None:
+    if group.unit is not None or group.product is not None:
         return
     key = {"night": group.night, "instrument": group.instrument}
     unfiled = tx.run("package.unfiled", location=group.location, **key)
@@ -126,9 +139,9 @@ def _plan(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[str, Wanted]]:
     units = tx.run(
         "package.unit", ids=sorted({f.executed_obs_unit for f in files if f.executed_obs_unit})
     )
-    owner, public_after = _rights(files)
+    owner, public_after = rights_of(files)
     name = package_name(group.instrument, group.night, str(made.id))
-    first = tx.one("package.earlier", **_key(group))
+    first = None if group.canary else tx.one("package.earlier", **_key(group))
     document = Document(
         id=str(made.id),
         name=name,
@@ -147,12 +160,16 @@ def _plan(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[str, Wanted]]:
             "origin": group.location,
             "supplement_of": str(first.id) if first else None,
             "executed_obs_unit": str(group.unit) if group.unit else None,
+            **_product(tx, group),
         },
     )
     offsets = dict(zip((m.id for m in document.members), plan(document).offsets, strict=True))
     tx.run(
         "package.plan", id=made.id, name=name,
-        path=archive_path(group.instrument, group.night, name),
+        # The folder of a night would stay behind, empty, each time that a canary is taken out.
+        path=f"{group.instrument}/{name}.tar" if group.canary else archive_path(
+            group.instrument, group.night, name
+        ),
         origin=group.location, night=group.night, instrument=group.instrument, module=group.module,
         unit=group.unit, program=group.program, owner=owner, public_after=public_after,
         supplement_of=first.id if first else None, members=len(files),
@@ -168,7 +185,14 @@ def _plan(tx: Tx, group: Any, files: list[Any]) -> Iterator[tuple[str, Wanted]]:
         yield "package", Wanted(f"{made.id}@{made.buffer}", group.location, made.buffer, 100)
 
 
-def _rights(files: list[Any]) -> tuple[str | None, datetime | None]:
+def _product(tx: Tx, group: Any) -> dict[str, Any]:
+    """What a data product was made from."""
+    if group.product is None:
+        return {}
+    return {"product": tx.run("package.product", product=group.product)[0].told}
+
+
+def rights_of(files: list[Any]) -> tuple[str | None, datetime | None]:
     """A package is as closed as the most closed of its files; an unknown owner is closed."""
     owners = {f.owner for f in files}
     dates = [f.public_after for f in files]

@@ -17,6 +17,7 @@ SILENT = timedelta(seconds=60)  # six heartbeats
 SKEW = (timedelta(seconds=2), timedelta(seconds=30))
 WAITING = (timedelta(hours=6), timedelta(hours=48))  # the oldest open job of a kind
 DAYS_LEFT = (14.0, 3.0)
+CANARY = (timedelta(hours=26), timedelta(hours=50))  # one is sent each day
 FULL = (0.90, 0.97)  # where no rate is known, or nothing grows
 
 
@@ -41,6 +42,7 @@ class Check:
 def look(database: Database) -> list[Check]:
     """All checks, as far as the database answers."""
     try:
+        database.run(lambda tx: tx.run("health.clock"))  # connects: what follows is an answer alone
         began = datetime.now(UTC)
         clock = database.run(lambda tx: tx.run("health.clock")[0].now)
         took = datetime.now(UTC) - began
@@ -80,6 +82,7 @@ def _in_the_ledger(tx: Tx) -> Iterator[Check]:
             said = f"open for {age(row.since)}: {row.reason}"
             yield Check(f"breaker {row.name}", State.FAILED, said, "nf locations list")
     yield _blocked(tx.run("health.blocked"))
+    yield from map(_canary, tx.run("health.canary"))
     yield from _care(tx.run("health.care")[0])
 
 
@@ -156,6 +159,15 @@ def _blocked(rows: list[Row]) -> Check:
     return Check(
         "failed jobs", State.WARNING, f"{count(total, 'job')}, such as {first}", "nf jobs list"
     )
+
+
+def _canary(row: Row) -> Check:
+    """Where one is sent each day: when the last came back, and what became of one since."""
+    state = _grade(row.age > CANARY[0] or row.why is not None, row.age > CANARY[1])
+    said = f"came back {age(row.age)} ago" if row.returned else f"none came back in {age(row.age)}"
+    if row.why is not None:
+        said += f"; the last did not: {row.why}"
+    return Check("canary", state, said, "nf canary" if state else "")
 
 
 def _care(row: Row) -> Iterator[Check]:

@@ -145,7 +145,10 @@ def _job(r: Row) -> Job:
 
 
 def tick(tx: Tx, lease: timedelta = LEASE) -> int:
-    """Waiting work that is due, or whose lease ended, becomes ready; spent work is blocked."""
+    """Waiting work that is due, or whose lease ended, becomes ready; spent work is blocked.
+
+    Its statements may be transactions of their own: what was not blocked yet gets one more try.
+    """
     rows = tx.run("jobs.tick", lease=lease)
     spent = [r.id for r in rows if r.attempts >= r.max_attempts]
     if spent:
@@ -318,14 +321,16 @@ def holder(tx: Tx, location: str, kind: str) -> str | None:
 # --- breakers ---------------------------------------------------------------------------------
 
 
-def breaker_fails(tx: Tx, name: str, subject: str, reason: str) -> bool:
+def breaker_fails(
+    tx: Tx, name: str, subject: str, reason: str, opens_after: int = BREAKER_OPENS_AFTER
+) -> bool:
     """Counts a failure of a location or route. True if its breaker is open now."""
     row = tx.one(
         "jobs.breaker_fails",
         name=name,
         subject=subject,
         reason=reason,
-        opens_after=BREAKER_OPENS_AFTER,
+        opens_after=opens_after,
     )
     return row is not None and row.state == "open"
 

@@ -14,14 +14,12 @@ from nightferry.packaging.sidecar import SUFFIX
 from nightferry.stores.base import Store, Stored
 
 NOTHING = Stored("", -1, 0)  # what is seen where no file is
-IN_TRASH = "in the trash"  # with these words begins what was found bad there
-TOUCHED = "something of it was changed since it was last read"
 
 
 @dataclass(frozen=True)
 class Step:
     """What happened to one copy: the stage that was found, the stage it is at, and why. A state is
-    given to it once: what was found bad in the trash stays so when it is put back."""
+    given to it once: what was found corrupt in the trash stays so when it is put back."""
 
     copy: str
     was: str
@@ -29,6 +27,7 @@ class Step:
     trash: str | None = None
     detail: str = ""
     state: str = ""  # of the copy, where it changes
+    doubt: str = ""  # "touched" or "bad", for the steps that follow
 
 
 def _to_trash(store: Store, copy: dict[str, Any], work: Work) -> Step:
@@ -63,7 +62,10 @@ def _to_trash(store: Store, copy: dict[str, Any], work: Work) -> Step:
             _sidecar(store.trash, copy["path"] + SUFFIX, copy["copy"], sidecar)
     except FileNotFoundError:
         return found("kept", detail="it is not there", state="missing")
-    return found("trashed", trash=trash, detail=TOUCHED if _touched(seen, copy) else "")
+    if _touched(seen, copy):
+        detail = "something of it was changed since it was last read"
+        return found("trashed", trash=trash, detail=detail, doubt="touched")
+    return found("trashed", trash=trash)
 
 
 def _has_room(store: Store, copy: dict[str, Any]) -> str:
@@ -106,14 +108,14 @@ def _hash(store: Store, copy: dict[str, Any], work: Work) -> Step:
     except FileNotFoundError as error:
         return found("recalled", detail=f"it could not be read in the trash: {error}")
     except Unreadable as error:
-        return found("recalled", detail=f"{IN_TRASH} it could not be read: {error}")
+        return found("recalled", detail=f"in the trash it could not be read: {error}", doubt="bad")
     if reading.sha256 != copy["sha256"]:
         # A frame that nobody wrote to has rotted; the next sweep finds it moved, and reads it once
         # more. Of what somebody wrote, and of a package, who reads it again has the last word.
-        written = copy["detail"] == TOUCHED or _changed(store.stat(copy["trash"]), copy)
+        written = copy["doubt"] == "touched" or _changed(store.stat(copy["trash"]), copy)
         rotten = not written and not copy["is_package"]
-        detail = f"{IN_TRASH} it has the SHA-256 {reading.sha256}"
-        return found("recalled", detail=detail, state="corrupt" if rotten else "")
+        detail = f"in the trash it has the SHA-256 {reading.sha256}"
+        return found("recalled", detail=detail, doubt="bad", state="corrupt" if rotten else "")
     return found("hashed")
 
 
@@ -130,9 +132,8 @@ def _put_back(store: Store, copy: dict[str, Any], work: Work) -> Step:
         return found(
             "kept", detail=f"neither in the trash nor at its path: {copy['path']}", state="missing"
         )
-    detail = copy.get("detail") or ""
-    state = "suspect" if detail.startswith(IN_TRASH) else "present"
-    return found("kept", detail=detail, state=state)
+    state = "suspect" if copy["doubt"] == "bad" else "present"
+    return found("kept", detail=copy["detail"], state=state)
 
 
 def _unlink(store: Store, copy: dict[str, Any], work: Work) -> Step:
@@ -162,8 +163,8 @@ STEPS: dict[str, Callable[[Store, dict[str, Any], Work], Step]] = {
 
 
 def step_for(copy: dict[str, Any]) -> Callable[..., Step]:
-    def step(stage: str, trash: str | None = None, detail: str = "", state: str = "") -> Step:
-        return Step(copy["copy"], copy["stage"], stage, trash, detail, state)
+    def step(stage: str, trash: str | None = None, detail: str = "", **more: str) -> Step:
+        return Step(copy["copy"], copy["stage"], stage, trash, detail, **more)
 
     return step
 

@@ -46,6 +46,10 @@ TOLD: dict[str, tuple[str, tuple[str, ...]]] = {
     "quarantined_files": ("Files in quarantine", ()),
     "deletion_stopped": ("1 while a person has stopped all deletion", ()),
     "backup_age_seconds": ("Age of the last proven backup of the database", ()),
+    "canary_age_seconds": (
+        "Age of the last canary that came back, where one is sent each day",
+        (),
+    ),
 }
 
 
@@ -139,3 +143,5 @@ def _stages(tx: Tx, told: Told) -> None:
     told.say("quarantined_files", whole.quarantined)
     told.say("deletion_stopped", whole.stops > 0)
     told.say("backup_age_seconds", whole.backup_age)
+    for row in tx.run("health.canary"):
+        told.say("canary_age_seconds", row.age.total_seconds())

@@ -8,10 +8,10 @@ import hashlib
 from dataclasses import dataclass
 
 import psycopg
-import sqlalchemy as sa
 import tenacity
 
 from nightferry import sql
+from nightferry.connections import OneConnection
 from nightferry.db import Database, SchemaMismatch, Tx, first_line
 from nightferry.errors import NightferryError
 
@@ -76,7 +76,7 @@ def migrate(dsn: str) -> list[str]:
         NightferryError: a landed migration was edited, or a lock could not be had.
         DatabaseAway: the server does not answer.
     """
-    database = Database(dsn, actor="nf migrate")
+    database = Database(dsn, actor="nf migrate", connections=OneConnection)
     try:
         done = []
         for migration in migrations():
@@ -121,9 +121,7 @@ def _apply(database: Database, migration: Migration) -> bool:
 
 
 def _is_locked(error: BaseException) -> bool:
-    # A migration's text goes to the driver as it stands, so its error comes from there.
-    own = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return isinstance(own, psycopg.errors.LockNotAvailable)
+    return isinstance(error, psycopg.errors.LockNotAvailable)
 
 
 def _settle(tx: Tx) -> None:

@@ -25,6 +25,9 @@ from nightferry.temporary import parse_temporary
 
 OURS = ".nightferry"  # what we keep in a location's root, beside its marker
 BACKUPS = "nightferry-backup"  # dumps of the database: no row of the ledger speaks of them
+CANARIES = (
+    "nightferry-canary"  # packages of canaries, and the instrument that they are said to be of
+)
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO must not wait for its writer.

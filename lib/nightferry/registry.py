@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from nightferry import canary
 from nightferry.capture import Captured
 from nightferry.db import REFUSED, Row, Tx, copy_rows, first_line, is_refusal
 from nightferry.db import json as jsonb
@@ -56,6 +57,7 @@ def register(tx: Tx, location: str, batch: Sequence[Captured]) -> list[UUID]:
     are all that is left, and another version.
     """
     last = {c.path: c for c in batch}  # a path that came twice: its last state
+    last |= {c.path: c for c in canary.known_among(tx, location, list(last.values()))}
     tx.run("ingest.end_quarantine", location=location, paths=list(last))
     before = {r.path: r for r in tx.run("ingest.current", location=location, paths=list(last))}
     fresh: list[New] = []
@@ -84,6 +86,8 @@ def register(tx: Tx, location: str, batch: Sequence[Captured]) -> list[UUID]:
     write_files(tx, location, fresh, ids, now)
     tx.run("ingest.copies", files=ids)
     tx.run("ingest.join_filed", ids=ids)
+    if any(new.captured.handling == "canary" for new in fresh):
+        tx.run("canary.registered", files=ids)
     return ids
 
 

@@ -12,6 +12,11 @@ from uuid import UUID
 from nightferry.db import Row, Tx
 from nightferry.errors import ConfigError, NightferryError
 
+# What a request has below the root of its location, once it is ready.
+REQUESTS = "requests"
+MANIFEST = "manifest.json"
+DONE = ".done"
+
 
 @dataclass(frozen=True)
 class Request:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from nightferry.duty import Duty, JobDuty
 from nightferry.wording import age, size
@@ -25,6 +25,8 @@ def working(
         said += f", oldest {age(oldest)}"
     if rate := sum(_rate(worker) for _, worker in jobs):
         said += f", {size(round(rate))}/s"
+        left = sum(worker.of - worker.done for _, worker in jobs if worker.of)
+        said += f", {age(timedelta(seconds=left / rate))} left"
     places = ", ".join(sorted(duty.told(worker.done, worker.of) for duty, worker in jobs))
     return f"{said} ({places})"
 

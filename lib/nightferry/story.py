@@ -26,6 +26,8 @@ class Story:
     quarantine: list[Row]
     versions: list[Row]
     linked: list[Row]
+    product: Row | None  # the data product that it is of
+    products: list[Row]  # made from it
 
     @property
     def about(self) -> Row:
@@ -101,6 +103,8 @@ def story_of(tx: Tx, file_id: UUID | None, package_id: UUID | None) -> Story:
         quarantine=quarantine,
         versions=versions,
         linked=linked,
+        product=tx.one("why.product", **both),
+        products=tx.run("why.products", **both),
     )
     for copy, _, state, _ in story.places:
         if state not in ("deleted", "missing"):

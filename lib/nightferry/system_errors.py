@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nightferry.errors import GiveUp, NightferryError, Retry, Unavailable, Unreadable
+from nightferry.errors import GiveUp, NightferryError, NoRoom, Retry, Unavailable, Unreadable
 
 _PLACE_GONE = {
     errno.ESTALE,
@@ -79,7 +79,7 @@ def _not_written(location: str, path: str, error: OSError) -> NightferryError:
     if error.errno == errno.EROFS:
         return Unavailable(location, f"{said}. Mount {location} for writing.")
     if error.errno in _FULL:
-        return Retry(f"{said}. The location {location} {_FULL[error.errno]}: make room there.")
+        return NoRoom(f"{said}. The location {location} {_FULL[error.errno]}: make room there.")
     if error.errno in _SYMBOLIC_LINK:
         return GiveUp(
             "symbolic link in path",

@@ -41,6 +41,18 @@ def age(since: datetime | timedelta | None) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def pace(done: int | None, of: int | None, rate: float | None, eta: datetime | None) -> str:
+    """How far it is: ``12.0 MB of 40.0 MB, 30 %, 2.1 MB/s, 13 s left``; '' if nobody said yet."""
+    if not done or not of:
+        return ""
+    said = f"{size(done)} of {size(of)}, {100 * done // of} %"
+    if rate:
+        said += f", {size(round(rate))}/s"
+    if eta is not None:
+        said += f", {age(max(eta - datetime.now(UTC), timedelta()))} left"
+    return said
+
+
 def count(n: int, noun: str, plural: str | None = None) -> str:
     """``1 file``, ``19 files``."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

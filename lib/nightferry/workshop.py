@@ -172,17 +172,19 @@ class Workshop:
     # --- leases, patience, ends -----------------------------------------------------------------
 
     def renew(self) -> None:
-        """Renews all claims and leases, and tells how far the jobs are."""
+        """Renews all claims and leases."""
         for duty, worker in self.duties():
             try:
-                self.db.run(lambda tx, d=duty, w=worker: self._renew(tx, d, w))  # type: ignore[misc]
+                self.db.run(duty.fence)
             except LeaseLost as error:
                 worker.interrupt(error)
 
-    def _renew(self, tx: Tx, duty: Duty, worker: Worker) -> None:
-        duty.fence(tx)
-        if worker.of and isinstance(duty, JobDuty):
-            jobs.progress(tx, duty.job, worker.done, worker.of)
+    def tell_progress(self) -> None:
+        """How far the jobs are, into their rows."""
+        for duty, worker in self.duties():
+            if worker.of and isinstance(duty, JobDuty):
+                told = duty.job, worker.done, worker.of
+                self.db.run(lambda tx, t=told: jobs.progress(tx, *t))  # type: ignore[misc]
 
     def _end_if_stalled(self, place: str, worker: Worker) -> None:
         """What makes no progress is ended: it hangs on a mount, or has a fault."""

@@ -127,7 +127,7 @@ class Backlog:
         self.database.run(lambda tx: jobs.enqueue(tx, "kind0", work))
 
     def _tick(self) -> None:
-        self.database.run(lambda tx: jobs.tick(tx))
+        self.database.singly(lambda tx: jobs.tick(tx))
 
     # --- bare
 

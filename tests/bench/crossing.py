@@ -1,7 +1,8 @@
 """Crossing a link and filling a bucket: next to rsync and openssl, and to boto3's own transfers.
 
-Ours: packages cross by the transport, and are read back at the far end by the store, two at a time.
-The peer: ``rsync -a``, then ``openssl dgst -sha256`` over what arrived, in two processes.
+Ours: packages cross by the transport, and are read back at the far end by the store, two at a time;
+many small files are packed first. The peer: ``rsync -a``, then ``openssl dgst -sha256`` over what
+arrived, in two processes.
 """
 
 import hashlib
@@ -11,9 +12,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from nightferry.durable import init_location
+from nightferry.grouping import MOST_FILES
+from nightferry.packaging.manifest import Document, Member
+from nightferry.packaging.pack import pack
 from nightferry.stores import PosixStore, Store
 from nightferry.stores.s3 import S3Store
 from nightferry.stores.s3 import init_location as init_bucket
@@ -30,6 +37,7 @@ FAR_RSYNC = (
     'find "$2" -type f -print0 | xargs -0 -P 2 -n 8 openssl dgst -sha256 > /dev/null'
 )
 FILES = 40
+SMALL = 20_000  # bytes; their packages hold as many as the planner puts into one
 
 
 def measure(ground: Ground) -> Iterator[Result]:
@@ -57,9 +65,126 @@ def measure(ground: Ground) -> Iterator[Result]:
                 yield in_turns(
                     line, ground.runs, ground.tell,
                     lambda t=transport: _ours(t, store, parcels),  # type: ignore[misc]
-                    lambda k=kind: _peer(k, here, there, far),  # type: ignore[misc]
+                    lambda k=kind: _peer(k, here / "packages", there, far),  # type: ignore[misc]
                 )  # fmt: skip
+            yield _cut(ground, origin, store, marker, far, there, parcels[0])
             yield _bucket(ground, origin, parcels)
+    yield from _many(ground)
+
+
+def _many(ground: Ground) -> Iterator[Result]:
+    """Small files, packed and sent, next to as many that rsync sends one by one."""
+    count = 5_000 if ground.quick else 50_000
+    with ground.place("here") as here, ground.place("there") as there, sshd() as far:
+        for folder in (here, there):
+            folder.chmod(0o755)
+        documents = _documents(here / "files", count)
+        init_location(here, "here")
+        marker = init_location(there, "there").marker
+        told = f"{count} files of {SMALL} bytes, packed, sent and read back"
+        with PosixStore("here", here) as origin, PosixStore("there", there) as store:
+            for kind in ("local", "rsync"):
+                line = Line(
+                    f"{kind}.many",
+                    told,
+                    "rsync -a, then openssl in two processes",
+                    "s",
+                    "at most",
+                    0.8,
+                )
+                transport = open_transport(
+                    kind, "link", origin, store if kind == "local" else Elsewhere("there", marker),
+                    {"streams": 2} if kind == "local" else far.settings(there, streams=2),
+                )  # fmt: skip
+                ground.tell(f"crossing: many by {kind}")
+                yield in_turns(
+                    line, ground.runs, ground.tell,
+                    lambda t=transport: _packed_and_sent(t, origin, store, documents),  # type: ignore[misc]
+                    lambda k=kind: _peer(k, here / "files", there, far),  # type: ignore[misc]
+                )  # fmt: skip
+
+
+def _documents(folder: Path, count: int) -> list[Document]:
+    """The files, and the packages that they are planned to be."""
+    folder.mkdir()
+    members = []
+    for number in range(count):
+        data = os.urandom(SMALL)
+        (folder / f"{number}").write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        members.append(Member(str(uuid.uuid4()), f"files/{number}", SMALL, digest, 0))
+    return [
+        Document(
+            str(uuid.uuid4()), f"bench-{at}", "here", date(2026, 3, 14), "bench", datetime.now(UTC),
+            tuple(members[at : at + MOST_FILES]),
+        )
+        for at in range(0, count, MOST_FILES)
+    ]  # fmt: skip
+
+
+def _packed_and_sent(
+    transport: Transport, origin: PosixStore, store: Store, documents: list[Document]
+) -> float:
+    """Each package crosses while the next is packed."""
+    made: list[str] = []
+    os.sync()
+    began = time.monotonic()
+    with ThreadPoolExecutor(transport.streams) as streams:
+        crossing = []
+        for document in documents:
+            token = str(uuid.uuid4())
+            with origin.write(document.path, token) as out:
+                packed = pack(
+                    document, lambda m: os.open(origin.path / m.path, os.O_RDONLY), out.write, int
+                )
+                out.finish()
+            made.append(out.path)
+            parcel = Parcel(token, out.path, document.path, packed.size, packed.sha256)
+            crossing.append(streams.submit(_cross, transport, store, parcel))
+        done = [one.result() for one in crossing]
+    seconds = time.monotonic() - began
+    for kept, temporaries in ((origin, made), (store, done)):
+        for temporary in temporaries:
+            kept.discard(temporary)
+    return seconds
+
+
+def _cross(transport: Transport, store: Store, parcel: Parcel) -> str:
+    sent = transport.send(parcel)
+    assert store.read_back(sent.temporary).sha256 == parcel.sha256
+    return sent.temporary
+
+
+def _cut(
+    ground: Ground, origin: PosixStore, store: Store, marker: str, far: Sshd, there: Path,
+    parcel: Parcel,
+) -> Result:  # fmt: skip
+    """What crosses again after a cut at 90 % of a package."""
+    line = Line(
+        "rsync.cut", "bytes of a package that cross after a cut at 90 % of it", "all of its bytes",
+        "bytes", "at most", 0.15,
+    )  # fmt: skip
+    slow = {"rate": f"{max(1, parcel.size // 4_000_000)} MB"}  # else it is across before it is told
+    transport = open_transport(
+        "rsync", "link", origin, Elsewhere("there", marker),
+        far.settings(there, bandwidth=slow),
+    )  # fmt: skip
+
+    def crossed_again() -> float:
+        fresh = replace(parcel, token=str(uuid.uuid4()))
+
+        def cut(so_far: int) -> None:
+            if so_far >= 0.9 * parcel.size:
+                raise InterruptedError
+
+        with suppress(InterruptedError):
+            transport.send(fresh, cut)
+        sent = transport.send(fresh)
+        store.discard(sent.temporary)
+        return sent.bytes_sent
+
+    ground.tell("crossing: cut at 90 %")
+    return in_turns(line, ground.runs, ground.tell, crossed_again, lambda: float(parcel.size))
 
 
 def _parcels(here: Path, size: int) -> list[Parcel]:
@@ -74,18 +199,11 @@ def _parcels(here: Path, size: int) -> list[Parcel]:
 
 
 def _ours(transport: Transport, store: Store, parcels: list[Parcel]) -> float:
-    def cross(parcel: Parcel) -> str:
-        fresh = Parcel(
-            str(uuid.uuid4()), parcel.path, parcel.destination_path, parcel.size, parcel.sha256
-        )
-        sent = transport.send(fresh)
-        assert store.read_back(sent.temporary).sha256 == parcel.sha256
-        return sent.temporary
-
+    fresh = [replace(parcel, token=str(uuid.uuid4())) for parcel in parcels]
     os.sync()
     began = time.monotonic()
     with ThreadPoolExecutor(transport.streams) as streams:
-        done = list(streams.map(cross, parcels))
+        done = list(streams.map(lambda parcel: _cross(transport, store, parcel), fresh))
     seconds = time.monotonic() - began
     for temporary in done:
         store.discard(temporary)
@@ -96,12 +214,10 @@ def _peer(kind: str, here: Path, there: Path, far: Sshd) -> float:
     out = there / "peer"
     os.sync()
     if kind == "local":
-        seconds = shell(RSYNC, here / "packages", out)
+        seconds = shell(RSYNC, here, out)
     else:
         account = str(far.settings(there)["account"])
-        seconds = shell(
-            FAR_RSYNC, here / "packages", out, str(far.port), far.key, far.known_hosts, account
-        )
+        seconds = shell(FAR_RSYNC, here, out, str(far.port), far.key, far.known_hosts, account)
     shutil.rmtree(out)
     return seconds
 

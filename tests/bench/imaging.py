@@ -79,7 +79,7 @@ def _photometry(ground: Ground) -> Iterator[Result]:
         began = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _photutils(frame)
+            _aperture_by_aperture(frame)
         return time.process_time() - began
 
     line = Line(
@@ -90,7 +90,7 @@ def _photometry(ground: Ground) -> Iterator[Result]:
     yield in_turns(line, ground.runs, ground.tell, ours, peer)
 
 
-def _photutils(frame: Frame) -> Any:
+def _aperture_by_aperture(frame: Frame) -> Any:
     """As its own pages do it: sky, stars, apertures, and a curve of growth of the brightest."""
     from photutils.aperture import CircularAperture, aperture_photometry
     from photutils.background import Background2D, MedianBackground

@@ -1,18 +1,27 @@
-"""The rsync transport over a real sshd: its promises, and what the far end may do to it."""
+"""The rsync transport over a real sshd: its promises, and what the far end may do to it.
+
+Over 300 lines: all that a far end can do to a package, beside each other.
+"""
 
 import os
+import shutil
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nightferry.durable import init_location
-from nightferry.errors import ConfigError, GiveUp, NightferryError, Retry, Unavailable
+from nightferry.errors import ConfigError, GiveUp, NightferryError, NoRoom, Retry, Unavailable
 from nightferry.stores import PosixStore
+from nightferry.temporary import temporary_path
 from nightferry.testing.store_contract import get
 from nightferry.testing.transport_contract import Ends, TransportContract, a_parcel
-from nightferry.transports import Elsewhere, open_transport
-from nightferry.transports.ssh import Ended, Far
+from nightferry.transports import Elsewhere, open_transport, rsync, ssh
+from nightferry.transports.ssh import _OURS, Ended, Far, far_name
 
 from tests.sshd import Sshd, make_key, sshd
 
@@ -53,20 +62,32 @@ def changed(ends: Ends, far_host: Sshd, path: Path, **settings: object) -> Ends:
 
 
 class TestRsyncTransport(TransportContract):
-    @pytest.fixture
-    def ends(self, far_host: Sshd, tmp_path: Path) -> Iterator[Ends]:
+    """By one command, as small packages are sent, and by rsync."""
+
+    @pytest.fixture(params=["small", "large"])
+    def ends(
+        self,
+        far_host: Sshd,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[Ends]:
+        if request.param == "large":
+            monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)
         yield from ends_at(far_host, tmp_path, tmp_path / "archive")
 
 
 def test_a_strange_name_crosses_as_it_is(ends: Ends) -> None:
-    from dataclasses import replace
-
     parcel = replace(a_parcel(ends, DATA), destination_path="2024/with 'space' $x and %FF.tar")
     sent = ends.transport.send(parcel)
     assert get(ends.destination, sent.temporary) == DATA
 
 
-def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(far_host: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 2**24])
+def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(
+    far_host: Sshd, tmp_path: Path, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", small)
     limit = {"rate": "1 MB"}
     for slow in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth=limit):
         parcel = a_parcel(slow, DATA)
@@ -76,7 +97,11 @@ def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(far_host: Sshd, tmp_p
         assert len({amount for amount in told if 0 < amount < len(DATA)}) >= 1
 
 
-def test_what_arrived_before_a_cut_does_not_cross_again(far_host: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 2**24])
+def test_what_arrived_before_a_cut_does_not_cross_again(
+    far_host: Sshd, tmp_path: Path, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", small)
     for slow in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth={"rate": "2 MB"}):
         parcel = a_parcel(slow, DATA * 3)
 
@@ -90,6 +115,37 @@ def test_what_arrived_before_a_cut_does_not_cross_again(far_host: Sshd, tmp_path
         assert sent.resumed_from > len(DATA) // 2
         assert sent.bytes_sent == parcel.size - sent.resumed_from
         assert get(slow.destination, sent.temporary) == DATA * 3
+
+
+def test_the_same_package_from_two_routes_at_once_is_one(far_host: Sshd, tmp_path: Path) -> None:
+    for ends in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth={"rate": "3 MB"}):
+        other = changed(ends, far_host, tmp_path / "archive").transport
+        parcel = a_parcel(ends, DATA * 3)
+        begun = threading.Event()
+
+        def tell(so_far: int, begun: threading.Event = begun) -> None:
+            if so_far > len(DATA):
+                begun.set()
+
+        with ThreadPoolExecutor(1) as beside:
+            first = beside.submit(ends.transport.send, parcel, tell)
+            assert begun.wait(60)
+            second = other.send(parcel)
+            assert first.result().temporary == second.temporary
+        assert get(ends.destination, second.temporary) == DATA * 3
+
+
+def test_a_temporary_directory_that_is_deep_is_no_trouble(
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket's path has few bytes, and connections are shared over one."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    monkeypatch.setattr(ssh, "_folder", None)
+    ends.transport._far.__dict__.pop("shell", None)  # type: ignore[attr-defined]
+    parcel = a_parcel(ends, DATA)
+    assert get(ends.destination, ends.transport.send(parcel).temporary) == DATA
 
 
 def test_a_wrong_host_key_sends_nothing(ends: Ends, far_host: Sshd, tmp_path: Path) -> None:
@@ -128,7 +184,7 @@ def test_a_disk_that_is_not_mounted_at_the_far_end_takes_nothing(
     assert sorted(path.name for path in (tmp_path / "archive").iterdir()) == []
 
 
-def test_a_full_disk_at_the_far_end_is_tried_again(far_host: Sshd, tmp_path: Path) -> None:
+def test_a_disk_with_less_room_than_is_needed_is_waited_for(far_host: Sshd, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root mounts a small file system")
     small = tmp_path / "small"
@@ -137,18 +193,103 @@ def test_a_full_disk_at_the_far_end_is_tried_again(far_host: Sshd, tmp_path: Pat
     try:
         for ends in ends_at(far_host, tmp_path, small):
             parcel = a_parcel(ends, DATA * 2)
-            with pytest.raises(Retry, match="make room there"):
+            with pytest.raises(NoRoom, match="make room there"):
                 ends.transport.send(parcel)
             assert list(ends.destination.temporaries()) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
+def test_a_disk_that_others_fill_meanwhile_is_waited_for_and_gone_on_with(
+    far_host: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a small file system")
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], check=True)
+    try:
+        for ends in ends_at(far_host, tmp_path, small, bandwidth={"rate": "3 MB"}):
+            parcel = a_parcel(ends, DATA * 3)
+
+            def others(so_far: int) -> None:
+                if so_far > len(DATA) // 2 and not (small / "others").exists():
+                    (small / "others").write_bytes(bytes(4_000_000))
+
+            with pytest.raises(NoRoom, match=r"archive is full, or over its quota: make room"):
+                ends.transport.send(parcel, others)
+            (small / "others").unlink()
+            sent = ends.transport.send(parcel)
+            assert sent.resumed_from > 0
+            assert get(ends.destination, sent.temporary) == DATA * 3
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize(("program", "small"), [("rsync", 0), ("cat", rsync.SMALL)])
+def test_a_quota_that_is_full_in_mid_transfer_is_waited_for(
+    ends: Ends, far_host: Sshd, monkeypatch: pytest.MonkeyPatch, program: str, small: int
+) -> None:
+    """Who writes there is told so by its kernel, at its fourth write to the disk."""
+    real, strace = shutil.which(program), shutil.which("strace")
+    if strace is None:
+        pytest.skip("no strace")
+    monkeypatch.setattr(rsync, "SMALL", small)
+    parcel = a_parcel(ends, DATA)
+    file = ends.destination.path / temporary_path(parcel.destination_path, parcel.token)  # type: ignore[attr-defined]
+    full = f"{strace} -f -qq -o /dev/null -P {file} -e inject=write:error=EDQUOT:when=4+"
+    with (
+        far_host.instead_of(program, f'exec {full} {real} "$@"'),
+        pytest.raises(NoRoom, match=r"Disk quota exceeded.*over its quota: make room there"),
+    ):
+        ends.transport.send(parcel)
+    sent = ends.transport.send(parcel)
+    assert sent.resumed_from > 0
+    assert get(ends.destination, sent.temporary) == DATA
+
+
+@pytest.mark.parametrize("name", ["frame.fits", "2024/pkg.tar", ".x.part"])
+def test_no_name_but_a_temporarys_of_ours_is_given_to_the_far_end(
+    far_host: Sshd, tmp_path: Path, name: str
+) -> None:
+    for ends in ends_at(far_host, tmp_path, tmp_path / "archive"):
+        far = ends.transport._far  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="is not a temporary file"):
+            far.ask_of(name, 'rm -f -- "$1"')
+        path = tmp_path / "archive" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"not ours")
+        ended = far._run(_OURS + 'rm -f -- "$1"', [far_name(name)])  # it looks for itself
+        assert "Nothing was written over it" in str(far.trouble(ended))
+        assert path.read_bytes() == b"not ours"
+        path.unlink()
+
+
+@pytest.mark.parametrize("where", ["the folder", "the file"])
+def test_a_link_at_the_far_end_is_not_followed(ends: Ends, tmp_path: Path, where: str) -> None:
+    parcel = replace(a_parcel(ends, DATA), destination_path="night/pkg.tar")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    there = tmp_path / "archive" / temporary_path(parcel.destination_path, parcel.token)
+    precious = elsewhere / there.name
+    precious.write_bytes(b"precious")
+    if where == "the folder":
+        there.parent.symlink_to(elsewhere)
+    else:
+        there.parent.mkdir()
+        there.symlink_to(precious)
+    with pytest.raises(GiveUp, match="a link stands where a package is to arrive") as caught:
+        ends.transport.send(parcel)
+    assert caught.value.reason == "a link at the far end"
+    assert precious.read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize(
     ("code", "said", "kind", "words"),
     [
-        (11, "rsync: write failed on x: No space left on device (28)", Retry, "is full"),
-        (12, "rsync: [receiver] write failed: Disk quota exceeded (122)", Retry, "over its quota"),
+        (11, "rsync: write failed on x: No space left on device (28)", NoRoom, "is full"),
+        (12, "rsync: [receiver] write failed: Disk quota exceeded (122)", NoRoom, "over its quota"),
         (23, "rsync: mkstemp failed: Permission denied (13)", Retry, "right to write"),
         (23, "rsync: open: Read-only file system (30)", Unavailable, "mounted for writing"),
         (127, "bash: rsync: command not found", GiveUp, "Install rsync"),

@@ -1,10 +1,14 @@
 """A route by rsync to a host that shares no disk with ours: packages cross, and cuts cost little."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from nightferry.marker import MARKER_FILE
+from nightferry.testing.sites import Running, wait_until
 
 from tests.daemons.ground import Ground, ground
 from tests.sshd import Sshd, sshd
@@ -54,7 +58,35 @@ def test_a_wrong_host_key_is_the_routes_trouble_and_heals(apart: Ground, far_hos
         far_host.known_hosts.write_text(known)
     assert apart.copies("center-buffer") == []
     assert apart.ask("SELECT FROM blocked") == []
-    assert "far host's key" in apart.one("SELECT reason FROM breaker WHERE name = 'dome-to-center'")
+    (broken,) = apart.ask("SELECT state::text, reason FROM breaker WHERE name = 'dome-to-center'")
+    assert broken.state == "open", "one bundle is all that waits, and it has asked"
+    assert "far host's key" in broken.reason
+    with Running(apart.sites).start():
+        wait_until(lambda: apart.answer() == "YES", 60, "a safe night")
+
+
+def test_a_far_disk_with_less_room_than_it_said_is_waited_for_and_nothing_is_blocked(
+    apart: Ground, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a small file system")
+    apart.frames(9)
+    for daemon in ("ingest", "package", "verify"):
+        apart.once("dome", daemon)
+    far = tmp_path / "center/buffer"
+    marker = (far / MARKER_FILE).read_bytes()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1100k", "tmpfs", far], check=True)
+    try:
+        (far / MARKER_FILE).write_bytes(marker)
+        apart.once("dome", "transfer")
+        (waits,) = apart.ask("SELECT state::text, attempts, error FROM job WHERE kind = 'transfer'")
+        assert (waits.state, waits.attempts) == ("waiting", 0)
+        assert "center-buffer has" in waits.error["message"]
+        assert "make room there" in waits.error["message"]
+        assert apart.ask("SELECT FROM blocked") == []
+        assert apart.ask("SELECT FROM breaker WHERE state = 'open'") == []
+    finally:
+        subprocess.run(["umount", far], check=True)
     apart.ask("UPDATE job SET due = now() WHERE state = 'waiting'")
     apart.travel()
     assert apart.answer() == "YES"

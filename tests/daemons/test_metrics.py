@@ -58,6 +58,13 @@ def test_a_night_that_has_travelled_is_told_stage_by_stage(night: Ground) -> Non
     )
     assert found['nightferry_scrub_covered_ratio{location="archive-a"}'] == 1
     assert found["nightferry_lost_files"] == 0
+    assert "nightferry_canary_age_seconds" not in found  # where none is sent each day
+    night.ask(
+        "INSERT INTO canary (location, path, sha256, size, daily, sent, ended, outcome) VALUES"
+        " ('dome-source', 'c', repeat('a', 64), 1, true, now() - interval '2 h',"
+        " now() - interval '1 h', 'returned')"
+    )
+    assert 3600 <= told(night)["nightferry_canary_age_seconds"] < 3700
     night.ask(
         "INSERT INTO breaker (name, state) VALUES ('archive-b', 'open') ON CONFLICT (name) DO UPDATE SET state = 'open'"
     )

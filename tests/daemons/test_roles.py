@@ -58,7 +58,9 @@ def as_role(dsn: str, role: str) -> str:
 def grant(dsn: str, role: str, reaps: bool) -> None:
     with psycopg.connect(dsn) as owner:
         places = ["dome-source", "dome-buffer"]
-        owner.execute("SELECT grant_host(%s, %s, %s)", (role, places, reaps))
+        owner.execute(
+            "SELECT grant_host(%s, %s, %s), grant_canary(%s)", (role, places, reaps, role)
+        )
 
 
 @pytest.fixture
@@ -154,3 +156,13 @@ def test_a_dome_cannot_rewrite_history(dome: Connection) -> None:
     ):
         with pytest.raises(InsufficientPrivilege):
             dome.execute(statement.encode())
+
+
+def test_a_host_may_send_a_canary_and_makes_none_of_a_frame(dome: Connection) -> None:
+    dome.execute(
+        "INSERT INTO canary (location, path, sha256, size) VALUES ('dome-source', 'c', %s, 1)",
+        ("a" * 64,),
+    )
+    dome.execute("UPDATE canary SET ended = now(), outcome = 'stuck' WHERE path = 'c'")
+    with pytest.raises(psycopg.errors.CheckViolation, match="no canary that was announced"):
+        dome.execute("UPDATE raw_data_file SET handling = 'canary'")

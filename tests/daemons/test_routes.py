@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
 from nightferry.cli import nf as commands
 from nightferry.db import Database
+from nightferry.testing.sites import wait_until
+from nightferryd import transfer
 
 from tests.daemons.ground import NIGHT, Ground, frame, ground, tree
 
@@ -61,6 +67,76 @@ def test_what_is_urgent_overtakes_what_is_under_way(slow_link: Ground) -> None:
     for site_name, daemon in (("center", "verify"), ("center", "archive"), ("center", "verify")):
         site.once(site_name, daemon)
     assert site.answer() == "YES"
+
+
+def test_a_transfer_tells_how_far_it_is_and_is_cancelled_in_the_middle(slow_link: Ground) -> None:
+    site = slow_link
+    site.put("long.bin", os.urandom(3_000_000))  # nearly eight seconds on this link
+    for daemon in ("ingest", "package", "verify"):
+        site.once("dome", daemon)
+    heard: dict[str, object] = {}
+
+    def listen() -> None:
+        """Until it has a rate; then a person has seen enough."""
+        wait_until(lambda: jobs_of(site) and jobs_of(site)[0]["rate"], 30, "a rate")
+        (job,) = jobs_of(site)
+        heard["job"], heard["shown"] = job, nf(site, "jobs", "show", str(job["id"]))
+        heard["routes"] = nf(site, "routes")
+        nf(site, "jobs", "cancel", str(job["id"]), "--why", "not tonight")
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    with mock.patch("nightferry.daemon.PROGRESS", timedelta(seconds=0.5)):
+        site.once("dome", "transfer")
+    listening.join()
+    job = heard["job"]
+    assert isinstance(job, dict)
+    assert 0 < job["done"] < job["done_of"]
+    assert 100_000 < job["rate"] < 2_000_000  # a chunk at a time
+    for told in (heard["shown"], heard["routes"]):
+        assert re.search(r"MB, \d+ %, \d+\.\d kB/s, \d+ s left", str(told)), told
+    assert site.copies("center-buffer") == []
+    assert site.one("SELECT reason FROM blocked") == "cancelled"
+    partial = [p for p in site.sites.path("center-buffer").rglob("*.part") if p.stat().st_size > 0]
+    assert len(partial) == 1  # kept: released, it is gone on with
+    nf(site, "jobs", "release", "--reason", "cancelled")
+    site.once("dome", "transfer")
+    assert site.copies("center-buffer") == ["arriving"]
+
+
+def jobs_of(site: Ground) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = json.loads(nf(site, "jobs", "list", "--json"))["jobs"]
+    return [job for job in jobs if job["kind"] == "transfer" and job["state"] == "running"]
+
+
+def test_what_comes_while_a_bundle_crosses_and_another_waits_is_gathered(
+    two_sites: Ground,
+) -> None:
+    site = two_sites
+
+    def comes(number: int) -> None:
+        """One more observation, packed; and what the tick makes of it."""
+        site.put(f"s{number}.fits", frame(number, OBSNUM=number))
+        for daemon in ("ingest", "package", "verify"):
+            site.once("dome", daemon)
+        site.db.run(lambda tx: list(transfer.tick(tx, transfer.Settings())))
+
+    bundles = (
+        "SELECT count(*) AS packages FROM data_transfer_package b "
+        "JOIN data_transfer_member m ON m.bundle = b.id GROUP BY b.id ORDER BY b.id"
+    )
+    for number in (1, 2, 3, 4):
+        comes(number)
+    assert [b.packages for b in site.ask(bundles)] == [1, 1]
+    site.ask("UPDATE policy SET bundle_size = (SELECT 2 * max(size) FROM raw_data_package)")
+    comes(5)
+    assert [b.packages for b in site.ask(bundles)] == [1, 1, 2]
+    site.ask("UPDATE raw_data_package SET packed = now() - interval '6 min'")
+    site.db.run(lambda tx: list(transfer.tick(tx, transfer.Settings())))
+    assert [b.packages for b in site.ask(bundles)] == [1, 1, 2, 1]
+    site.ask("UPDATE raw_data_package SET packed = now()")
+    site.once("dome", "transfer")
+    assert site.copies("center-buffer") == ["arriving"] * 5
 
 
 def test_routes_say_what_waits_and_when_they_were_broken(two_sites: Ground) -> None:

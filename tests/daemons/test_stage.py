@@ -123,6 +123,39 @@ def test_a_file_that_is_open_keeps_its_package_until_it_is_closed(archived: Grou
     assert unpacked(archived) == {}
 
 
+def test_a_request_whose_own_folder_is_open_is_over_and_goes_later(archived: Ground) -> None:
+    """A pipeline still writes its log there: no attempt is spent, and it is said why it stays."""
+    placed = ask(archived)
+    archived.once("center", "stage")
+    archived.ask("UPDATE staging SET expires = now() - interval '1 s'")
+    folder = work_at(archived) / "requests" / str(placed.id)
+    with (folder / "pipeline.log").open("w"):
+        archived.once("center", "stage")
+        (over,) = archived.ask("SELECT state::text, outcome FROM staging")
+        assert over.state == "ended"
+        assert "pipeline.log is still open by a process; it stays" in over.outcome
+        archived.once("center", "stage")  # not asked again at once
+    assert archived.ask("SELECT FROM blocked") == []
+    assert archived.ask("SELECT FROM job WHERE kind = 'stage'") == []
+    archived.ask("UPDATE staging SET changed = now() - interval '1 h'")
+    archived.once("center", "stage")
+    assert archived.one("SELECT state::text FROM staging") == "gone"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("state", ["deleted", "missing", "corrupt"])
+def test_a_night_whose_every_copy_is_gone_is_refused_with_its_name(
+    archived: Ground, state: str
+) -> None:
+    name = archived.one("SELECT name FROM raw_data_package")
+    if state == "deleted":
+        archived.ask("UPDATE physical_copy SET state = 'deleting' WHERE package IS NOT NULL")
+    archived.ask(f"UPDATE physical_copy SET state = '{state}' WHERE package IS NOT NULL")
+    with pytest.raises(NightferryError, match=f"{name} can't be staged: no copy is present"):
+        ask(archived)
+    assert archived.ask("SELECT FROM staging") == []
+
+
 def test_a_proprietary_night_is_refused_and_an_operators_word_is_kept(archived: Ground) -> None:
     archived.ask("UPDATE raw_data_package SET owner = 'somebody-else'")
     with pytest.raises(NightferryError, match="of somebody-else"):

@@ -37,14 +37,17 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     campaign.tell(f"results are kept in {folder}", stays=True)
     began = time.monotonic()
     found: list[Point] = []
-    with campaign.prepared(found, points) as prepared:
-        results.keep(folder, "begun", commit=promises.commit(), postgres=_version(prepared.server))
-        campaign.run(campaign.faults(found, points, sample), prepared, folder)
-    good = not any(r["wrong"] for r in campaign.kept(folder))
     whole = not points and sample is None
-    if whole:
-        good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0
-    results.keep(folder, "time", seconds=round(time.monotonic() - began))
+    try:
+        with campaign.prepared(found, points) as prepared:
+            at = {"commit": promises.commit(), "postgres": _version(prepared.server)}
+            results.keep(folder, "begun", **at)
+            campaign.run(campaign.faults(found, points, sample), prepared, folder)
+        good = not any(r["wrong"] for r in campaign.kept(folder))
+        if whole:
+            good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0
+    finally:  # the time of a run that was broken off counts
+        results.keep(folder, "time", seconds=round(time.monotonic() - began))
     page = promises.page(folder)
     if whole:
         (ROOT / "docs" / "promises.md").write_text(page)

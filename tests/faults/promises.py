@@ -77,7 +77,7 @@ def _points(faults: Sequence[Result]) -> Iterator[str]:
     yield (
         "A point is distinct by the kind of work and its form, the process, the call, and the role"
         " of what it is about (a temporary file, a package, a sidecar, a directory, the trash, a"
-        " statement of the database, a word between worker and daemon); of each, at most three"
+        " statement of the database, a word between worker and daemon); of each, at most two"
         " ordinals. An error point is a point and an error. Kills are strace's, all of them: there"
         " are no built-in fault points."
     )

@@ -2,7 +2,7 @@
 
 A point is distinct by who acts, the call, and what the call is about: the role that a path plays in
 a location, the statement a database is asked, or the word that crosses a worker's channel. Of each,
-at most the first three are points.
+at most the first two are points.
 
 Over 300 lines: how every call of interest is told, and what it is about, is one table.
 """
@@ -19,7 +19,7 @@ from nightferry.sql import statements
 
 from tests.faults.scenes import Place
 
-ORDINALS = 3
+ORDINALS = 2
 KINDS = ("ingest", "package", "transfer", "archive", "verify", "reap", "adopt", "locations")
 FOLDER = "{folder}"  # in a filter: of the copy that is hit
 STRACE = "strace"

@@ -178,6 +178,84 @@ def test_a_stop_in_the_middle_of_a_large_copy_takes_ten_seconds_at_most_and_lose
     host.await_archived("large.raw")
 
 
+@pytest.fixture
+def small_disk_b(host: Host) -> Iterator[None]:
+    """disk-b on a disk of 700 MB, with all that is on it."""
+    host.systemctl("stop", "nightferry.target")
+    host.machine.sh(
+        "mkdir -p /run/b; mount -t tmpfs -o size=700M,mode=755 small /run/b;"
+        " cp -a /mnt/b/. /run/b; chown --reference=/mnt/b /run/b; mount --bind /run/b /mnt/b"
+    )
+    host.systemctl("start", "nightferry.target")
+    host.await_ready()
+    yield
+    host.systemctl("stop", "nightferry.target")
+    host.machine.sh("umount -l /mnt/b; umount -l /run/b")
+
+
+@pytest.mark.usefixtures("small_disk_b")
+def test_a_copy_of_4_gb_is_stopped_within_ten_seconds_and_goes_on_where_it_was(host: Host) -> None:
+    # Sparse, and adopted where it lies; its copy is stopped long before it is whole, and meets the
+    # end of the disk: so that 4 GB take no room.
+    host.machine.sh(
+        "mkdir /mnt/a/adopted; truncate -s 4G /mnt/a/adopted/large.raw;"
+        " touch -d 2020-01-01 /mnt/a/adopted/large.raw; chown -R nightferry /mnt/a/adopted"
+    )
+    assert host.nf("adopt", "disk-a", "--under", "adopted")["registered"] == 1
+
+    def written() -> int:
+        return sum(p.stat().st_size for p in host.machine.path("/mnt/b").rglob(".large.raw.*.part"))
+
+    frozen: list[str] = []
+
+    def freeze() -> bool:
+        if not frozen and written() > 0:
+            frozen.extend(host.workers("archive"))
+            host.signal("STOP", frozen)
+        return bool(frozen)
+
+    wait_until(freeze, 90, "a copy under way")
+    before, began = written(), time.monotonic()
+    assert 0 < before < 4 << 30
+    took = seconds_of(host.systemctl("stop", "nightferry-archive"), began)
+    assert took < 12  # ten seconds, and what systemctl itself needs
+    assert host.machine.value("nightferry-archive", "Result") == "success"
+    assert written() == before  # what was written is kept
+    assert host.machine.path("/mnt/a/adopted/large.raw").stat().st_size == 4 << 30
+    host.systemctl("start", "nightferry-archive")
+    wait_until(lambda: written() > before, 60, "more of the copy")
+    wait_until(lambda: "is full" in host.said("archive"), 90, "the end of the small disk")
+    (job,) = host.ledger("SELECT id FROM job WHERE kind = 'archive'")
+    host.nf("jobs", "cancel", str(job[0]), "--why", "the disk is to stay small")
+
+
+def test_a_full_disk_of_the_database_is_waited_for_and_said_once(host: Host) -> None:
+    host.systemctl("stop", "nightferry.target")
+    home = "/var/lib/nightferry"
+    host.machine.sh(
+        f"mkdir -p /run/var; mount -t tmpfs -o size=$(($(du -sm {home} | cut -f1) + 60))M,mode=755"
+        f" small /run/var; cp -a {home}/. /run/var; chown --reference={home} /run/var;"
+        f" chmod --reference={home} /run/var; mount --bind /run/var {home}"
+    )
+    host.systemctl("start", "nightferry.target")
+    host.await_ready()
+    before = host.machine.now()
+    host.machine.sh(f"dd if=/dev/zero of={home}/filler bs=64k status=none || true")
+    names = [f"late-{number}.txt" for number in range(300)]
+    for name in names:
+        host.put(name, name.encode() * 50)
+    host.await_status("ingest", "waiting for the database since ", 90)
+    assert "camera" in host.machine.ask("nf", "status").stdout or host.db_is_away()
+    host.machine.run("rm", f"{home}/filler")
+    wait_until(lambda: host.archived(names[-1]) == ["disk-a", "disk-b"], 180, "the last of them")
+    told = [line for line in host.said("ingest", before).splitlines() if "database" in line]
+    away, back = [t for t in told if "is back" not in t], [t for t in told if "is back" in t]
+    assert len(back) == len(away)  # each time once, however often it was tried
+    assert len(away) <= 3, told
+    host.systemctl("stop", "nightferry.target")
+    host.machine.sh(f"umount {home}; cp -a /run/var/. {home}; umount /run/var")
+
+
 def test_what_is_killed_comes_back_and_goes_on(host: Host) -> None:
     pids = {daemon: host.main_pid(daemon) for daemon in DAEMONS}
     names = take(host, 2)
@@ -299,6 +377,23 @@ def test_what_is_proven_is_let_go_with_the_rights_that_the_unit_has(host: Host) 
     gone = host.machine.path(f"/data/frames/{name}")
     wait_until(lambda: not gone.exists(), 90, "the frame's deletion after proof")
     host.ledger(lets_go, False, None)
+    assert host.nf("night", NIGHT)["answer"] == "YES"
+
+
+def test_a_canary_is_sent_each_day_by_its_timer_and_leaves_nothing(host: Host) -> None:
+    host.machine.sh("chown nightferry /disks/frames")
+    host.machine.write(CONFIG, HOST + "canary: camera\n")
+    host.machine.sh("nf install --apply")
+    assert host.machine.value("nightferry-canary.timer", "UnitFileState") == "enabled"
+    before = host.machine.now()
+    host.systemctl("start", "--no-block", "nightferry-canary.service")
+    wait_until(lambda: "Nothing of it is left." in host.said("canary", before), 110, "its verdict")
+    assert "came back whole from disk-a, disk-b" in " ".join(host.said("canary", before).split())
+    for place in ("/data/frames", "/srv/buffer", "/mnt/a", "/mnt/b"):
+        left = host.machine.path(place).rglob("*nightferry-canary-*")
+        assert not [path for path in left if path.is_file()], place
+    checks = {check["name"]: check for check in host.nf("check")["checks"]}
+    assert checks["canary"]["state"] == "OK"
     assert host.nf("night", NIGHT)["answer"] == "YES"
 
 

@@ -14,6 +14,7 @@ site: dome
 runs: [ingest, package, verify]
 locations: {source: /data/nickel, buffer: /srv/the buffer}
 backup: buffer
+canary: source
 """
 
 
@@ -74,7 +75,7 @@ def test_what_the_configuration_names_is_enabled_and_may_write_to_its_locations_
     assert wanted == {
         "nightferry-ingest.service", "nightferry-package.service", "nightferry-verify.service",
         "nightferry-postgres.service", "nightferry-migrate.service", "nightferry-backup.timer",
-        "nightferry-mount@data.service",
+        "nightferry-canary.timer", "nightferry-mount@data.service",
     }  # fmt: skip
     drop_in = (units(root) / "nightferry-verify.service.d/nightferry-install.conf").read_text()
     assert "After=data.mount nightferry-mount@data.service\n" in drop_in
@@ -103,9 +104,8 @@ def test_doing_it_twice_does_nothing(root: Path, capsys: pytest.CaptureFixture[s
 def test_a_changed_configuration_changes_what_is_laid(root: Path) -> None:
     says(root, HOST)
     install(root, "--apply")
-    says(
-        root, HOST.replace("ingest, ", "").replace("backup: buffer", "database: postgresql://db/n")
-    )
+    elsewhere = HOST.replace("ingest, ", "").replace("canary: source\n", "")
+    says(root, elsewhere.replace("backup: buffer", "database: postgresql://db/n"))
     assert install(root) == 1
     assert install(root, "--apply") == 0
     wanted = {link.name for link in (units(root) / "nightferry.target.wants").iterdir()}

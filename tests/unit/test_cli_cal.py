@@ -41,6 +41,48 @@ def test_a_night_of_photometry_becomes_zero_points_and_a_light_curve(
     assert nf.json("cal", "list", "--limit", "200")["matching"] == 188
     assert nf.json("cal", "list", "--current", "--limit", "200")["matching"] == 94
     assert len(nf.json("lightcurve", "EY UMa")["points"]) == 94
+    (solved,) = nf.json("cal", "night", "2014-12-29", "--solve")
+    assert (solved["state"], solved["exposures"], solved["stars"]) == ("good", 94, 41)
+    assert solved["repeats"] <= 0.007
+    assert solved["repeats_worst"] <= 0.010
+    assert solved["zero_point"] == pytest.approx(20.72, abs=0.02)
+    points = nf.json("lightcurve", "EY UMa")["points"]
+    assert len(points) == 94
+    assert all("by the whole night" in p["flags"] for p in points)
+
+
+def some_exposures(night_data: Path, path: Path, count: int) -> None:
+    table = Table.read(night_data / NIGHT)
+    first = sorted(set(table["date-obs"]))[:count]
+    table[[stamp in first for stamp in table["date-obs"]]].write(path)
+
+
+def test_what_gave_a_targets_magnitudes_is_calibrated_again_and_solved_together(
+    nf: Nf, night_data: Path, tmp_path: Path
+) -> None:
+    nf("catalog", "load", str(night_data / EYUMA / "all_refcat2_ey_uma.ecsv"))
+    nf("target", "add", "EY UMa", "135.5865", "49.81926", "--alias", "V* EY UMa")
+    some_exposures(night_data, tmp_path / "five.ecsv", 5)
+    first = nf("cal", "run", str(tmp_path / "five.ecsv"), "--gain", "1.47")
+    assert first.last == "5 exposures calibrated, 5 magnitudes of targets."
+    alone = nf.json("lightcurve", "EY UMa")["points"]
+    again = nf("cal", "run", "--target", "v* eyuma", "--gain", "1.47")
+    assert again.code == 0, again.out + again.err
+    assert "5 exposures and 41 stars together" in again.words
+    assert "the magnitude of 1 e-/s of a star of gP1-rP1 = 0.5" in again.words
+    assert nf.json("cal", "list")["matching"] == 10
+    assert nf.json("cal", "list", "--current")["matching"] == 5
+    points = nf.json("lightcurve", "EY UMa")["points"]
+    assert [p["time"] for p in points] == [p["time"] for p in alone]
+    assert all("by the whole night" in p["flags"] for p in points)
+    assert nf("cal", "run", "--target", "nobody").code == 1
+    nf("cal", "night", "2014-12-29", "--solve")
+    both = nf.json("cal", "night", "2014-12-29")
+    assert [s["current"] for s in both] == [True, False], "an earlier solution is kept"
+    nf("cal", "run", str(tmp_path / "five.ecsv"), "--gain", "1.47")
+    newest = nf.json("lightcurve", "EY UMa")["points"]
+    assert len(newest) == 5
+    assert not any("by the whole night" in p["flags"] for p in newest)
 
 
 def test_a_file_of_several_fields_is_calibrated_where_there_is_a_catalogue(

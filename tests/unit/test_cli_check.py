@@ -77,8 +77,9 @@ def test_where_all_is_well_every_check_says_ok(ledger: Ledger, nf: Nf) -> None:
          "location vault-b: FAILED (read-only)"),
         ("INSERT INTO breaker (name, state, reason) VALUES ('dome-centre', 'open', 'no route to host')",
          "route dome-centre: FAILED (no route to host): nf jobs list"),
-        ("INSERT INTO breaker (name, state, reason) VALUES ('vault-a', 'open', 'stale handle')",
-         "breaker vault-a: FAILED (open for 0 s: stale handle)"),
+        ("INSERT INTO breaker (name, state, reason, since)"
+         " VALUES ('vault-a', 'open', 'stale handle', now() - interval '5 hours')",
+         "breaker vault-a: FAILED (open for 5 h: stale handle)"),
         ("INSERT INTO job (kind, subject, created) VALUES ('archive', 'x', now() - interval '1 day')",
          "work of archive: WARNING (1 open, the oldest for 24 h): nf jobs list --kind archive"),
         ("INSERT INTO job (kind, subject, created) VALUES ('archive', 'x', now() - interval '9 days')",
@@ -97,6 +98,37 @@ def test_what_is_not_well_says_what_to_do(ledger: Ledger, nf: Nf, change: str, l
     assert answer.code == 1
     assert line in answer.words
     assert answer.last.startswith(line.partition(": ")[2].partition(" ")[0])
+
+
+def canary(ledger: Ledger, ended: str, outcome: str, why: str = "", daily: bool = True) -> None:
+    """One that was sent so long ago, and what became of it."""
+    ledger.execute(
+        "INSERT INTO canary (location, path, sha256, size, daily, sent, ended, outcome, why)"
+        " SELECT 'dome-disk', ago, repeat('a', 64), 1, %s, now() - ago::interval,"
+        " now() - ago::interval, %s::canary_outcome, %s FROM (VALUES (%s::text)) v (ago)",
+        daily, outcome, why, ended,
+    )  # fmt: skip
+
+
+def test_a_canary_that_stays_away_is_told_where_one_is_sent_each_day(
+    ledger: Ledger, nf: Nf
+) -> None:
+    canary(ledger, "40 days", "stuck", "a person tried it", daily=False)
+    assert "canary:" not in nf("check").out  # nobody said that others would follow
+    canary(ledger, "60 hours", "returned")
+    assert "canary: FAILED (came back 60 h ago): nf canary" in nf("check").out
+    canary(ledger, "30 hours", "returned")
+    assert "canary: WARNING (came back 30 h ago): nf canary" in nf("check").out
+    canary(ledger, "3 hours", "returned")
+    assert "canary: OK (came back 3 h ago)" in nf("check").out
+    canary(ledger, "1 hour", "stuck", "archived: vault-b is away")
+    said = "canary: WARNING (came back 3 h ago; the last did not: archived: vault-b is away): nf canary"
+    assert said in " ".join(nf("check").out.split())
+
+
+def test_one_that_never_came_back_is_told_by_the_first(ledger: Ledger, nf: Nf) -> None:
+    canary(ledger, "3 days", "stuck", "registered: no nightferry-ingest runs")
+    assert "canary: FAILED (none came back in 3 d; the last did not: registered:" in nf("check").out
 
 
 def test_an_archived_copy_that_nobody_read_in_time_is_a_warning(ledger: Ledger, nf: Nf) -> None:
@@ -183,4 +215,4 @@ def test_a_clock_that_is_off_is_told(database: str, monkeypatch: pytest.MonkeyPa
     finally:
         session.close()
     assert clock.state is State.FAILED
-    assert clock.said.startswith("-45.")
+    assert -47 < float(clock.said.partition(" ")[0]) < -43

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nightferry import probing
 from nightferry.durable import Root, init_location
-from nightferry.errors import Occupied, Unavailable
+from nightferry.errors import Occupied, Retry, Unavailable
 from nightferry.marker import MARKER_FILE
 from nightferry.probing import probe
 
@@ -33,6 +33,18 @@ def test_the_marker_is_placed_once(tmp_path: Path) -> None:
     with Root.open("dome", tmp_path, first.marker) as root:
         assert root.marker == first.marker
         assert root.marker_still_there()
+
+
+def test_a_marker_that_the_disk_does_not_give_back_is_not_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda fd, data: 1 + write(fd, memoryview(data)[1:]))
+        with pytest.raises(Retry, match="other bytes"):
+            init_location(tmp_path, "dome")
+    assert list(tmp_path.iterdir()) == []
+    assert init_location(tmp_path, "dome").location == "dome"
 
 
 def test_the_marker_of_another_location_stays(tmp_path: Path) -> None:

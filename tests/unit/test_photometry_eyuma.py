@@ -11,6 +11,7 @@ from nightferry.catalogs.files import read as read_catalog
 from nightferry.catalogs.sky import separation
 from nightferry.photometry import tables, transformations
 from nightferry.photometry.calibration import calibrate
+from nightferry.photometry.ensemble import Frame, Night, solve
 from nightferry.photometry.measured import Exposure, Reading
 from nightferry.photometry.result import Calibration, Request
 
@@ -64,19 +65,44 @@ def test_two_independent_catalogues_and_papers_give_the_same_zero_point(night_da
     assert tonry == pytest.approx(20.72, abs=0.02)
 
 
-def test_the_brightest_stars_repeat_within_a_hundredth(night_data: Path) -> None:
-    done = night(night_data, "all_refcat2_ey_uma.ecsv", "gaia-dr2-evans")
-    magnitude = np.array([d.magnitude for d in done])
-    ra, dec = done[0].exposure.ra, done[0].exposure.dec
-    constant = separation(ra, dec, *VARIABLE) * 3600 > 5
-    # An exposure's own zero point is in all of its stars: what repeats is a star beside the others.
-    usable = np.flatnonzero(constant & np.isfinite(magnitude).all(axis=0))
-    brightest = usable[np.argsort(np.median(magnitude[:, usable], axis=0))[:8]]
-    level = magnitude[:, brightest] - np.median(magnitude[:, brightest], axis=0)
-    level -= level.mean(axis=1, keepdims=True)
-    scatter = 1.4826 * np.median(np.abs(level - np.median(level, axis=0)), axis=0)
-    assert np.median(scatter) <= 0.007
-    assert scatter.max() <= 0.010
+def together(done: list[Calibration]) -> Night:
+    relation = done[0].transformation
+    assert relation is not None
+    frames = [
+        Frame(
+            d.exposure.ra, d.exposure.dec, d.exposure.magnitude, d.exposure.error,
+            d.catalog_magnitude, d.catalog_error, d.colour,
+            np.isin(d.status.astype(str), ("used", "outlier")),
+        )
+        for d in done
+    ]  # fmt: skip
+    return solve(
+        frames, colour_reference=relation.colour_reference,
+        scatter_of_transformation=relation.scatter,
+    )  # fmt: skip
+
+
+def test_the_whole_night_repeats_within_a_hundredth_and_two_catalogues_agree_on_it(
+    night_data: Path,
+) -> None:
+    refcat = "all_refcat2_ey_uma.ecsv"
+    evans, tonry = (
+        together(night(night_data, refcat, name)) for name in ("gaia-dr2-evans", "ps1-tonry")
+    )
+    assert len(evans.ra) == 41, "each star is one star in all 94 exposures"
+    for found in (evans, tonry):
+        variable = int(np.argmin(separation(found.ra, found.dec, *VARIABLE)))
+        constant = np.arange(41) != variable
+        brightest = np.flatnonzero(constant & (found.seen > 80))
+        brightest = brightest[np.argsort(found.magnitude[brightest])][:8]
+        assert np.median(found.scatter[brightest]) <= 0.007
+        assert found.scatter[brightest].max() <= 0.010
+        assert found.repeats == pytest.approx(
+            (np.median(found.scatter[brightest]), found.scatter[brightest].max()), abs=0.001
+        )
+        assert found.scatter[variable] > 0.1
+        assert found.fit.value == pytest.approx(20.72, abs=0.02)
+    assert abs(evans.fit.value - tonry.fit.value) < 0.02
 
 
 def aavso(folder: Path) -> Table:

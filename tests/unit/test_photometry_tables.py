@@ -128,8 +128,8 @@ def test_several_exposures_of_one_file_are_calibrated_apart() -> None:
 NAN = np.full(80, np.nan)
 BAD = [
     (table()[:0], "no stars"),
-    (table(flux=NAN), "no stars"),
-    (table(flux=-np.ones(80)), "no stars"),
+    (table(flux=NAN), "no usable stars"),
+    (table(flux=-np.ones(80)), "no usable stars"),
     (table(flags=np.full(80, 4)), "all saturated"),
     (table(exptime=None), "no exposure time"),
     (table(exptime=np.zeros(80)), "no exposure time"),

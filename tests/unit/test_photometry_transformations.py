@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nightferry import yamlfile
 from nightferry.errors import ConfigError, GiveUp
 from nightferry.photometry import transformations
 from nightferry.photometry.bands import band_of
@@ -17,12 +18,12 @@ ENDS = [
     ("gaia-dr2-evans", "g", -0.5, -0.30081, 2.0, 1.62577),
     ("gaia-dr2-evans", "r", 0.2, 0.08096, 2.7, 0.63675),
     ("gaia-dr2-evans", "i", 0.0, 0.29676, 4.5, -0.56245),
-    ("gaia-dr3-riello", "B", -0.5, -0.25930, 4.0, 5.75362),
+    ("gaia-dr3-riello", "B", -0.5, -0.25930, 1.75, 1.98900),
     ("gaia-dr3-riello", "V", -0.5, 0.08984, 5.0, 3.56334),
-    ("gaia-dr3-riello", "R", 0.0, 0.02275, 4.0, 0.35419),
+    ("gaia-dr3-riello", "R", 0.0, 0.02275, 2.0, -0.22097),
     ("gaia-dr3-riello", "I", -0.5, 0.38725, 4.5, -1.43075),
-    ("gaia-dr3-riello", "g", 0.3, -0.01519, 3.0, 2.91000),
-    ("gaia-dr3-riello", "r", 0.0, 0.09837, 3.0, 0.88398),
+    ("gaia-dr3-riello", "g", 0.3, -0.01519, 2.0, 1.62110),
+    ("gaia-dr3-riello", "r", 0.0, 0.09837, 2.0, 0.16245),
     ("gaia-dr3-riello", "i", 0.5, -0.00291, 2.0, -0.58661),
     ("ps1-tonry", "B", -0.5, -0.05750, 1.2, 0.92816),
     ("ps1-tonry", "V", -0.5, -0.22275, 1.2, 0.57812),
@@ -68,6 +69,25 @@ def test_every_relation_is_tested_at_its_ends_or_is_the_catalogues_own() -> None
     tested = {(row[0], row[1]) for row in ENDS}
     others = [t for t in transformations.load() if (t.name, t.band) not in tested]
     assert all(t.coefficients == (0.0,) and t.magnitude == t.band for t in others)
+
+
+def test_what_was_not_verified_serves_only_who_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = yamlfile.shipped("transformations").joinpath("ps1-tonry.yaml").read_text()
+    (tmp_path / "sure.yaml").write_text(text)
+    said = text[text.index("verified:") : text.index("catalogs:")]
+    (tmp_path / "guessed.yaml").write_text(text.replace(said, ""))
+    monkeypatch.setattr(yamlfile, "shipped", lambda folder: tmp_path)
+    assert {t.name for t in transformations.load()} == {"sure"}
+    assert {t.name for t in transformations.named("guessed")} == {"guessed"}
+    with pytest.raises(ConfigError, match="known: guessed, sure"):
+        transformations.named("forgotten")
+
+
+def test_every_relation_that_comes_with_nightferry_says_what_it_was_verified_against() -> None:
+    files = {f.stem for f in yamlfile.shipped("transformations").glob("*.yaml")}
+    assert {t.name for t in transformations.load()} == files
 
 
 def test_a_relation_of_one_release_refuses_the_other() -> None:

@@ -54,6 +54,23 @@ def test_a_third_of_bad_stars_moves_the_zero_points_by_little(fault: str, most: 
     assert abs(np.median(errors)) < most
 
 
+def test_short_lists_are_as_uncertain_as_they_say() -> None:
+    """Of 8 to 20 stars, whose scatter is hardly known: a likeliest scatter of none would make the
+    errors too small."""
+    rng = np.random.default_rng(3)
+    pulls = []
+    for i in range(600):
+        n = 8 + i % 13
+        colour = rng.normal(1, 0.3, n)
+        errors = np.hypot(0.003, 0.02 * 10 ** (0.4 * (1 - rng.exponential(1.6, n).clip(0, 6))))
+        y = rng.normal(0, np.hypot(errors, 0.015))
+        found = zero_point(y, errors, colour, colour_reference=1.0)
+        pulls.append((found.value / found.fit_error, found.colour_term / found.colour_term_error))
+    assert np.abs(np.mean(pulls, axis=0)).max() < 0.15
+    assert np.all(np.std(pulls, axis=0) > 0.9)
+    assert np.all(np.std(pulls, axis=0) < 1.1)
+
+
 def test_a_few_exposures_have_the_zero_points_that_they_were_made_with() -> None:
     errors, pulls, _ = figures(24)
     assert abs(errors.mean()) < 0.003

@@ -7,17 +7,25 @@ import difflib
 import importlib
 import pkgutil
 import sys
+from keyword import iskeyword
 from pathlib import Path
 
 import click
-import sqlalchemy as sa
 
 from nightferry.cli import show
 from nightferry.cli.context import Context
-from nightferry.db import DatabaseAway, SchemaMismatch, first_line
+from nightferry.db import REFUSED, DatabaseAway, SchemaMismatch, first_line
 from nightferry.errors import ConfigError, NightferryError
 
-_NO_WORDS = {"__main__", "capabilities", "context", "named", "show"}  # what the words share
+# What the words share.
+_NO_WORDS = {
+    "__main__",
+    "calibrations",
+    "capabilities",
+    "context",
+    "named",
+    "show",
+}
 
 
 class Words(click.Group):
@@ -25,12 +33,13 @@ class Words(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = {m.name for m in pkgutil.iter_modules(__path__)} - _NO_WORDS
-        return sorted(name.replace("_", "-") for name in names)
+        return sorted(name.rstrip("_").replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, word: str) -> click.Command | None:
         if word not in self.list_commands(ctx):
             return None
-        command = importlib.import_module(f"{__name__}.{word.replace('-', '_')}").command
+        module = word.replace("-", "_") + ("_" if iskeyword(word) else "")  # nf return: return_.py
+        command = importlib.import_module(f"{__name__}.{module}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -83,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
         show.fail(str(error), show.USAGE)
     except NightferryError as error:
         show.fail(str(error), show.CANNOT_TELL)
-    except sa.exc.DBAPIError as error:
+    except REFUSED as error:
         show.fail(f"the database refuses: {first_line(error)}", show.CANNOT_TELL)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()

@@ -10,7 +10,7 @@ from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.db import Row
 from nightferry.errors import ConfigError
 from nightferry.state import state_directory
-from nightferry.stores import open_store
+from nightferry.stores import open_location
 from nightferry.stores.base import Store
 
 MOST_LISTED = 20
@@ -67,9 +67,7 @@ def _store(nf: Context, location: str) -> Store:
         raise ConfigError(
             f"{location} is not mounted on this host: name it under locations: in {nf.config.path}"
         )
-    return open_store(
-        place.storage, location, {**place.store, "path": path, "marker": place.marker}
-    )
+    return open_location(place.storage, location, place.settings, path, place.marker)
 
 
 def _list(nf: Context, as_json: bool) -> int:

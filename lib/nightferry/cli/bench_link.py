@@ -7,7 +7,7 @@ from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.db import Row
 from nightferry.errors import ConfigError
 from nightferry.link import Link, measure
-from nightferry.stores import Store, open_store
+from nightferry.stores import Store, open_location
 from nightferry.transports import Elsewhere, open_transport
 from nightferry.yamlfile import size as size_of
 
@@ -59,16 +59,14 @@ def _origin(nf: Context, row: Row) -> Store:
         raise ConfigError(
             f"{row.name} begins at {row.origin}, which is not mounted here: measure it where it is"
         )
-    settings = {**row.store, "path": path, "marker": row.origin_marker}
-    return open_store(row.storage, row.origin, settings)
+    return open_location(row.storage, row.origin, row.here_settings, path, row.origin_marker)
 
 
 def _destination(nf: Context, row: Row) -> Store | Elsewhere:
     path = nf.config.locations.get(row.destination)
     if path is None:
         return Elsewhere(row.destination, row.marker)
-    settings = {**row.there_store, "path": path, "marker": row.marker}
-    return open_store(row.there_storage, row.destination, settings)
+    return open_location(row.there_storage, row.destination, row.there_settings, path, row.marker)
 
 
 def _rate(rate: float) -> str:

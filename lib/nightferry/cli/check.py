@@ -5,6 +5,7 @@ import click
 from nightferry import health
 from nightferry.cli import show
 from nightferry.cli.context import Context, json_option, pass_nf
+from nightferry.connections import OneConnection
 from nightferry.db import Database
 from nightferry.health import Check, State
 
@@ -20,7 +21,9 @@ def command(nf: Context, nagios: bool, as_json: bool) -> int:
 
     JSON: {"state", "checks": [{"name", "state": "OK"|"WARNING"|"FAILED", "said", "todo"}]}
     """
-    database = Database(lambda: nf.config.dsn, actor=nf.person, site=nf.config.site)
+    database = Database(
+        lambda: nf.config.dsn, actor=nf.person, site=nf.config.site, connections=OneConnection
+    )
     try:
         checks = health.look(database)
     finally:

@@ -12,6 +12,7 @@ import click
 from nightferry import config as host_config
 from nightferry import migrate
 from nightferry.config import HostConfig
+from nightferry.connections import OneConnection
 from nightferry.db import Database, DatabaseAway
 from nightferry.errors import ConfigError
 
@@ -56,7 +57,9 @@ class Context:
             DatabaseAway: the server does not answer.
             SchemaMismatch: migrations are missing, or the database is newer.
         """
-        database = Database(self.dsn, actor=self.person, site=self.config.site)
+        database = Database(
+            self.dsn, actor=self.person, site=self.config.site, connections=OneConnection
+        )
         database.run(migrate.check)
         click.get_current_context().call_on_close(database.close)
         return database

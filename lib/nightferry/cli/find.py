@@ -1,15 +1,17 @@
 """``nf find``: files by night, instrument, object, type, programme, state and path."""
 
+from uuid import UUID
+
 import click
 
-from nightferry.cli import show
+from nightferry.cli import named, show
 from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.cli.named import NIGHT
 from nightferry.db import Row
 
 STATES = (
     "safe", "unsafe", "lost", "ephemeral", "adopted", "by-arrival", "clock-doubtful", "no-header",
-    "broken-header", "replaced",
+    "broken-header", "replaced", "canary",
 )  # fmt: skip
 HEADER = ("NIGHT", "PATH", "TYPE", "OBJECT", "FILTER", "SECONDS", "SIZE", "SAFE")
 
@@ -24,6 +26,8 @@ HEADER = ("NIGHT", "PATH", "TYPE", "OBJECT", "FILTER", "SECONDS", "SIZE", "SAFE"
     "--state", type=click.Choice(STATES), metavar="STATE", help=f"One of: {', '.join(STATES)}."
 )
 @click.option("--path", metavar="GLOB", help="Of the whole path, or of its end.")
+@click.option("--product", metavar="NAME", help="Files of a data product.")
+@click.option("--made-from", metavar="FILE", help="Files of the data products made from this one.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @json_option
 @pass_nf
@@ -34,7 +38,7 @@ def command(nf: Context, /, as_json: bool, limit: int, **wanted: object) -> int:
 
     JSON keys: matching (how many there are), files (id, night, location, path, ordinal, instrument,
     frame_type, object, filter, exposure_start, exposure_seconds, program, size, sha256, header,
-    quality, safe, reason).
+    quality, safe, reason, product, made_from: of how many files).
     """
     if all(value is None for value in wanted.values()):
         raise click.UsageError("say what to look for: a night, an object, a state, a path ...")
@@ -46,6 +50,8 @@ def command(nf: Context, /, as_json: bool, limit: int, **wanted: object) -> int:
         "program": wanted["program"],
         "state": wanted["state"],
         "path": _like(wanted["path"]),
+        "product": wanted["product"],
+        "made_from": _source(nf, wanted["made_from"]),
         "limit": limit,
     }
     rows = nf.db.run(lambda tx: tx.run("find.files", **values))
@@ -56,6 +62,16 @@ def command(nf: Context, /, as_json: bool, limit: int, **wanted: object) -> int:
     else:
         _print(rows, matching)
     return show.YES if rows else show.NO
+
+
+def _source(nf: Context, text: object) -> UUID | None:
+    if text is None:
+        return None
+    found = nf.db.run(lambda tx: named.one_file(nf, tx, str(text)))
+    if found is None:
+        named.unknown("file", str(text))
+    identity: UUID = found.id
+    return identity
 
 
 def _like(glob: object) -> str | None:
@@ -73,6 +89,8 @@ def _print(rows: list[Row], matching: int) -> None:
     click.echo(show.table([_line(r) for r in rows], HEADER))
     if matching > len(rows):
         show.say(f"and {matching - len(rows):,} more (--limit {matching})")
+    for name, files in {r.product: r.made_from for r in rows if r.product}.items():
+        show.say(f"{name} was made from {show.count(files, 'file')}: nf why says which")
     safe = "" if matching > len(rows) else f", {sum(r.safe for r in rows):,} of them safe"
     total = f", {show.size(sum(r.size for r in rows))}" if matching == len(rows) else ""
     first = rows[0]

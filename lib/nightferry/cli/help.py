@@ -11,6 +11,7 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
   Does it run?   nf status                stages, daemons, places, and what to type next
                  nf check                 one line a check, with what to do; --nagios for a monitor
                  nf jobs                  open work; what failed for good, and how to release it
+                 nf canary                a small file to every archive and back, with its times
                  nf events -f             the history of everything, as it comes; a command for each
                  nf routes                links: what waits, and since when one is broken
                  nf scrub                 is every archived copy read again in time?
@@ -18,6 +19,7 @@ Nightferry: where is every file of the night, is it safe, and why is it there or
                  nf find --object M13     files by night, instrument, object, type, state
                  nf get FILE -o OUT       one file back, out of its package, verified
                  nf stage add --night N   whole nights or targets back, unpacked, for a while
+                 nf return DIR            results into the archives, with what they were made from
   Stop!          nf reap stop REASON      nothing is deleted any more, on any host
                  nf hold add NIGHT REASON nothing of this night is deleted
                  nf reap plan             what would be deleted, and what stands in the way

@@ -10,6 +10,9 @@ from nightferry import jobs
 from nightferry.cli import named, show
 from nightferry.cli.context import Context, Lists, json_option, pass_nf
 from nightferry.db import Row, Tx
+from nightferry.wording import pace
+
+COUNTED = ("reap",)  # how far these are is no matter of bytes
 
 kind_option = click.option("--kind", help="Only jobs of this daemon: archive, verify, ...")
 reason_option = click.option("--reason", help="All whose last error or block has this reason.")
@@ -35,8 +38,8 @@ def list_jobs(nf: Context, kind: str | None, state: str | None, limit: int, as_j
     \b
     JSON: {"open": [{"kind", "state", "jobs", "oldest"}], "jobs": [{"id", "kind", "subject",
       "about", "location", "place", "needs", "state", "due", "attempts", "max_attempts", "worker",
-      "done", "done_of", "error", "created"}], "blocked": [{"kind", "subject", "about",
-      "location", "reason", "message", "at", "by"}]}
+      "done", "done_of", "rate", "eta", "error", "created"}], "blocked": [{"kind", "subject",
+      "about", "location", "reason", "message", "at", "by"}]}
     """
 
     def work(tx: Tx) -> tuple[list[Row], list[Row], list[Row], dict[str, str]]:
@@ -93,12 +96,17 @@ def _doing(row: Row) -> str:
     error = (row.error or {}).get("message", "")
     match row.state:
         case "running":
-            far = f" {100 * row.done // row.done_of} %" if row.done and row.done_of else ""
-            return f"{row.claimed_by}{far}"
+            return f"{row.claimed_by} {_far(row)}".rstrip()
         case "waiting":
             left = max((row.due - datetime.now(UTC)).total_seconds(), 0)
             return f"again in {left:.0f} s: {error}"
     return str(error)
+
+
+def _far(row: Row) -> str:
+    if row.kind in COUNTED:
+        return f"{row.done:,} of {row.done_of:,}" if row.done and row.done_of else ""
+    return pace(row.done, row.done_of, row.rate, row.eta)
 
 
 def _blocked_line(row: Row, called: dict[str, str]) -> tuple[str, ...]:
@@ -164,8 +172,7 @@ def show_job(nf: Context, job: int, as_json: bool) -> int:
     if row.state == "waiting":
         show.say(f"tried again at {show.when(row.due)}")
     if row.claimed_by:
-        done = f", {row.done:,} of {row.done_of:,}" if row.done and row.done_of else ""
-        show.say(f"worker {row.claimed_by}{done}")
+        show.say(", ".join(filter(None, (f"worker {row.claimed_by}", _far(row)))))
     for key, value in (row.error or {}).items():
         show.say(f"{key}: {value}", indent=2)
     for p in past:

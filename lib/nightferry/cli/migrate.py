@@ -5,6 +5,7 @@ import click
 from nightferry import migrate
 from nightferry.cli import show
 from nightferry.cli.context import Context, json_option, pass_nf
+from nightferry.connections import OneConnection
 from nightferry.db import Database
 
 
@@ -41,7 +42,7 @@ def command(nf: Context, check: bool, as_json: bool) -> int:
 
 
 def _missing(nf: Context) -> tuple[list[str], str]:
-    database = Database(nf.dsn, actor=nf.person, site=nf.config.site)
+    database = Database(nf.dsn, actor=nf.person, site=nf.config.site, connections=OneConnection)
     try:
         have = database.run(migrate.applied)
     finally:

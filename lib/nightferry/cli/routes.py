@@ -1,10 +1,13 @@
 """nf routes -- the links between sites: what waits, what crosses, and when each was broken."""
 
+from typing import Any
+
 import click
 
 from nightferry.cli import named, show
 from nightferry.cli.context import Context, Lists, json_option, pass_nf
 from nightferry.db import Row, Tx
+from nightferry.wording import pace
 
 
 @click.group(cls=Lists, epilog=show.EXIT_CODES)
@@ -21,12 +24,16 @@ def list_routes(nf: Context, as_json: bool) -> int:
     \b
     JSON: [{"name", "origin", "destination", "transport", "priority", "active", "settings",
       "breaker": "closed" or "open", "since", "reason", "probed", "packages", "bytes", "oldest",
-      "bundles", "last", "crossing": [{"done", "of"}]}]
+      "bundles", "last", "crossing": [{"done", "of", "rate", "eta"}]}]
     """
     rows = nf.db.run(lambda tx: tx.run("routes.listed"))
     under_way = nf.db.run(lambda tx: tx.run("jobs.under_way", kind="transfer"))
     crossing = {
-        r.name: [{"done": j.done, "of": j.done_of} for j in under_way if j.needs == r.name]
+        r.name: [
+            {"done": j.done, "of": j.done_of, "rate": j.rate, "eta": j.eta}
+            for j in under_way
+            if j.needs == r.name
+        ]
         for r in rows
     }
     broken = [r for r in rows if r.breaker == "open"]
@@ -45,6 +52,10 @@ def list_routes(nf: Context, as_json: bool) -> int:
     ]  # fmt: skip
     header = ("route", "from, to", "by", "state", "waiting", "bytes", "crossing", "last")
     click.echo(show.table(lines, header))
+    for name, jobs in crossing.items():
+        for told in (pace(j["done"], j["of"], j["rate"], j["eta"]) for j in jobs):
+            if told:
+                show.say(f"{name} carries {told}")
     for r in broken:
         show.say(
             f"{r.name}: open since {show.when(r.since)}, probed {show.age(r.probed)}: {r.reason}"
@@ -65,7 +76,7 @@ def _state(row: Row) -> str:
     return "BROKEN" if row.breaker == "open" else "whole"
 
 
-def _far(jobs: list[dict[str, int]]) -> str:
+def _far(jobs: list[dict[str, Any]]) -> str:
     told = [f"{100 * (j['done'] or 0) // j['of']} %" if j["of"] else "begins" for j in jobs]
     return ", ".join(told) or "-"
 

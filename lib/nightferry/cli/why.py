@@ -33,7 +33,8 @@ def command(nf: Context, name: str, night: date | None, as_json: bool) -> int:
     Exits with 1 if nothing is known by that name, and with 2 if several are.
 
     JSON keys: file, package, copies, members, clauses, deletions, proofs, holds, blocked,
-    quarantine, versions, linked, verdict; or matches, where several have the name.
+    quarantine, versions, linked, product (what it was made from), products (made from it), verdict;
+    or matches, where several have the name.
     """
     typed = as_typed(name)
     files, packages = nf.db.run(lambda tx: matches(tx, name, typed, night))
@@ -96,6 +97,7 @@ def _print(story: Story) -> None:
         _print_file(story, story.file)
     else:
         _print_package(story.about)
+    _print_products(story)
     show.say()
     rows = [(m.location, f"its {show.count(m.files, 'file')}", m.state, show.when(m.last), "-")
             for m in story.members]  # fmt: skip
@@ -141,6 +143,19 @@ def _print_file(story: Story, f: Row) -> None:
             show.say(f"{v.ordinal}. {said}, night {v.night}, {show.size(v.size)}, {safe}{this}", 4)
     for other in story.linked:
         show.say(f"the same exposure: {other.path} of {other.location}", 2)
+
+
+def _print_products(story: Story) -> None:
+    """Where it came from, and what came of it."""
+    if (d := story.product) is not None:
+        nights = ", ".join(map(str, d.nights))
+        more = f" and {d.sources - len(d.some)} more" if d.sources > len(d.some) else ""
+        note = f": {d.note}" if d.note else ""
+        show.say(f"data product {d.name}, returned {show.when(d.returned)} by {d.by}{note}", 2)
+        files = show.count(d.sources, "file")
+        show.say(f"made from {files} of night {nights}: {', '.join(d.some)}{more}", 4)
+    for made in story.products:
+        show.say(f"made from it: {made.name}, returned {show.when(made.returned)} by {made.by}", 2)
 
 
 def _print_package(p: Row) -> None:
@@ -299,5 +314,7 @@ def _document(story: Story) -> dict[str, object]:
         "quarantine": plain(story.quarantine),
         "versions": plain(story.versions),
         "linked": plain(story.linked),
+        "product": dict(story.product._mapping) if story.product else None,
+        "products": plain(story.products),
         "verdict": _verdict(story),
     }

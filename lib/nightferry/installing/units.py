@@ -15,7 +15,7 @@ SYSTEM_UNITS = Path("etc/systemd/system")
 DROP_IN = "nightferry-install.conf"
 _SHIPPED_PREFIX = "/opt/nightferry/"
 _READ_ONLY = {"ingest", "metrics"}  # they write to no location
-_SERVANTS = {"postgres", "migrate", "backup"}  # enabled by other words than runs:
+_SERVANTS = {"postgres", "migrate", "backup", "canary"}  # enabled by other words than runs:
 _OPEN = """\
 # The database is on another host, or an archive is a bucket.
 PrivateNetwork=no
@@ -83,6 +83,8 @@ def drop_ins(host: HostConfig, root: Path) -> dict[Path, str]:
     texts = {f"nightferry-{name}.service": of_daemon(name, host, followed) for name in runs}
     if host.backup is not None:
         texts["nightferry-backup.service"] = of_daemon("backup", host, followed)
+    if host.canary is not None:
+        texts["nightferry-canary.service"] = of_daemon("canary", host, followed)
     if host.database == "embedded":
         for name in ("postgres", "migrate"):
             texts[f"nightferry-{name}.service"] = _of_servant(name, host)
@@ -151,4 +153,6 @@ def enabled(host: HostConfig, root: Path) -> list[str]:
         units += ["nightferry-postgres.service", "nightferry-migrate.service"]
     if host.backup is not None:
         units.append("nightferry-backup.timer")
+    if host.canary is not None:
+        units.append("nightferry-canary.timer")
     return units + [f"nightferry-mount@{mount}.service" for mount in mounts(host, root)]

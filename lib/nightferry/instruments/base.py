@@ -28,6 +28,7 @@ class FrameType(StrEnum):
     SCIENCE = "science"
     GUIDE = "guide"
     ENGINEERING = "engineering"
+    PRODUCT = "product"  # made from frames, and handed in by nf return
     UNKNOWN = "unknown"
 
 

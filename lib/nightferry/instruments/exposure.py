@@ -46,6 +46,7 @@ class _Derivation:
         self.path = path
         self.definition = definition
         self.defects: list[str] = []
+        self._found: dict[str, Value | None] = {}  # the rules ask for the same fields again
 
     def exposure(self) -> Exposure:
         began, source, defects = times.start(self.header, self.definition.start)
@@ -91,7 +92,10 @@ class _Derivation:
             return exposure
 
     def _find(self, field: str) -> Value | None:
-        return self.definition.keywords.get(field, _NOWHERE).find(self.header)
+        if field not in self._found:
+            source = self.definition.keywords.get(field, _NOWHERE)
+            self._found[field] = source.find(self.header)
+        return self._found[field]
 
     def _mapped(self, name: str) -> Value | None:
         """What a rule's condition in small letters means."""

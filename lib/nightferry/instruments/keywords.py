@@ -44,11 +44,9 @@ class Header:
 
         A card that can't be read, and a number that is not finite, is put on ``unreadable``.
         """
-        try:
-            return self._values[keyword]
-        except KeyError:
-            value = self._values[keyword] = self._first(keyword)
-            return value
+        if keyword not in self._values:
+            self._values[keyword] = self._first(keyword)
+        return self._values[keyword]
 
     def has(self, keyword: str) -> bool:
         """Is there such a card, be it blank?"""

@@ -11,7 +11,7 @@ from nightferry.instruments.base import Hdu, HeaderState, Limits
 BLOCK = 2880
 CARD = 80
 _TEXT = bytes(range(0x20, 0x7F))
-_SIZE_KEYWORD = re.compile(rb"BITPIX|NAXIS|PCOUNT|GCOUNT|GROUPS")
+_SIZE_BEGINS = frozenset((b"BITPI", b"NAXIS", b"PCOUN", b"GCOUN", b"GROUP"))
 _SIZE_CARD = re.compile(rb"(BITPIX|NAXIS\d{0,3}|PCOUNT|GCOUNT|GROUPS) *= *([-+]?\d{1,30}|[TF])\b")
 
 
@@ -218,9 +218,8 @@ def _data_size(raw: bytes) -> int:
             begins with "The header of HDU N".
     """
     sizes: dict[bytes, bytes] = {}
-    for keyword in _SIZE_KEYWORD.finditer(raw):
-        at = keyword.start()
-        if at % CARD == 0 and (found := _SIZE_CARD.match(raw, at, at + CARD)):
+    for at in range(0, len(raw), CARD):
+        if raw[at : at + 5] in _SIZE_BEGINS and (found := _SIZE_CARD.match(raw, at, at + CARD)):
             sizes.setdefault(found[1], found[2])
     try:
         axes = int(sizes[b"NAXIS"])

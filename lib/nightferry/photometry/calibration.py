@@ -3,7 +3,7 @@
 A failure is a result too: it has its reason, and the stars as far as they were understood.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +19,13 @@ from nightferry.photometry.matching import Match, match
 from nightferry.photometry.measured import Exposure, NotCalibrated
 from nightferry.photometry.result import Calibration, Names, Request
 from nightferry.photometry.transformations import Transformation
-from nightferry.photometry.zeropoint import surface, zero_point
+from nightferry.photometry.zeropoint import ZeroPoint, surface, zero_point
 
 Array = NDArray[np.float64]
 
 BLENDED = 0.05  # of a star's light from others: it does not serve
+CROWDED = 0.3  # of the matched stars are blended: it is told
+PATCHY = 0.05  # mag of scatter beyond the errors, and beyond the transformation's: it is told
 _BY_CHANCE = 0.1  # of the shorter list agree: fewer pairs than that are chance
 _MARGIN = 0.01  # degrees about the stars: proper motions and offsets
 _WIDEST = 10.0  # degrees: more than any camera sees
@@ -43,9 +45,8 @@ def field_of(exposures: Sequence[Exposure]) -> Field:
         raise NotCalibrated("no stars", "no row has a position")
     a, d = np.radians(ra[good]), np.radians(dec[good])
     x, y, z = np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)
-    cx, cy, cz = (
-        (v.min() + v.max()) / 2 for v in (x, y, z)
-    )  # the middle of the box, not of the stars
+    # The middle of the box, not of the stars.
+    cx, cy, cz = ((v.min() + v.max()) / 2 for v in (x, y, z))
     ra0 = float(np.degrees(np.arctan2(cy, cx)) % 360)
     dec0 = float(np.degrees(np.arctan2(cz, np.hypot(cx, cy))))
     radius = float(separation(ra[good], dec[good], ra0, dec0).max()) + _MARGIN
@@ -84,10 +85,6 @@ def calibrate(exposure: Exposure, catalogs: Mapping[str, Catalog], request: Requ
         return choose([f for f in found if f.is_good], found)
     except NotCalibrated as why:
         return blank.failed(why)
-
-
-def _failed(so_far: Calibration, why: NotCalibrated) -> Calibration:
-    return replace(so_far, reason=why.reason, advice=str(why), fit=None)
 
 
 def _bands(request: Request, catalogs: Collection[str]) -> list[str]:
@@ -276,14 +273,24 @@ def _fit(at: Calibration, request: Request) -> Calibration:
     magnitude = exposure.magnitude + fit.value + fit.colour_term * relative + over_field
     residual = np.full(len(exposure), np.nan)
     residual[use] = fit.residuals
-    flags = [*exposure.notes, *fit.flags]
-    if fit.order:
-        flags.append(f"zero point varies over the field (order {fit.order})")
+    flags = [*exposure.notes, *fit.flags, *_doubts(at, fit)]
     return replace(
         at, fit=fit, status=status, residual=residual, magnitude=magnitude, flags=tuple(flags),
         zero_point_error=np.hypot(fit.error, fit.colour_term_error * relative),
         limiting=limiting_magnitude(magnitude, exposure.error),
     )  # fmt: skip
+
+
+def _doubts(at: Calibration, fit: ZeroPoint) -> Iterator[str]:
+    """What a person should look at, though there is a zero point."""
+    assert at.transformation is not None
+    if fit.order:
+        yield f"zero point varies over the field (order {fit.order})"
+    if fit.scatter > max(PATCHY, at.transformation.scatter):
+        yield f"stars scatter by {fit.scatter:.3f} mag: clouds, or a bad flat"
+    blended = int((at.status == "blended").sum())
+    if blended > CROWDED * at.matched:
+        yield f"crowded: {blended} of {at.matched} matched stars are blended"
 
 
 def _field_coordinates(exposure: Exposure) -> tuple[Array, Array]:

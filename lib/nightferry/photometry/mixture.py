@@ -1,29 +1,32 @@
 """A line through points of which some belong elsewhere: a mixture of good and outlying stars.
 
-    y = A theta + e,   e ~ w0 N(0, s2 + sigma2) + w1 N(shift, width2 + s2 + sigma2) + w2 N(0, wide2)
+    y = A theta + e,  e ~ w0 N(0, v) + w1 N(shift, width2 + v) + w2 N(0, wide2 + v), v = s2 + sigma2
 
 The first part is the good stars, with an intrinsic scatter s beside each star's own error. The
 second is what a one-sided fault shifts (blends are brighter), the third whatever is far off. All is
-found at once by expectation and maximisation; how many parts there are, by the Bayesian information
+found at once by expectation and maximisation; which parts there are, by the Bayesian information
 criterion. Clipping instead would keep the blends within 3 sigma and be biased by them.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nightferry.photometry.climb import LOG_2PI, Line, Points, climb, densities, freed
+
 Array = NDArray[np.float64]
 
-STEPS = 80  # of one climb at most
-TRIED = 8  # of each climb before the best are gone on with
-HOPELESS = 15.0  # of the criterion, behind the best then
+STEPS = 60  # of one climb at most
+LOOK = 2  # of each climb before the best is gone on with
 ROUNDS = 12  # of least squares at most
-ENOUGH = 1e-3  # of the likelihood: a climb ends when a step gains less
 EVIDENCE = 6.0  # by which the criterion must prefer bad stars: strong, for there were several tries
 FEWEST_GOOD = 0.5  # of the stars belong to the first part, or it is not the good one
 SUSPICIOUS = 1.7  # standard errors by which the residuals differ from a normal distribution's
-_LOG_2PI = float(np.log(2 * np.pi))
+FEW = 40  # stars: with fewer the scatter is too uncertain to be taken as known
+SCATTERS = 60  # that are weighed then
+FAR = 4.5  # standard errors from every part: a star that none explains
 
 
 @dataclass(frozen=True)
@@ -40,77 +43,63 @@ class Mixture:
     criterion: float  # Bayesian information criterion: smaller is better
 
 
-@dataclass
-class _Parts:
-    """Parameters on their way up."""
-
-    theta: Array
-    s2: float
-    weights: Array
-    shift: float = 0.0
-    width2: float = 0.0
-    wide2: float = 1.0
-    criterion: float = np.inf
-
-
 def fit(y: Array, errors: Array, design: Array) -> Mixture:
     """Fits ``y`` (n,) with ``errors`` (n,) by ``design`` (n, p), n > p.
 
     Raises:
         numpy.linalg.LinAlgError: the design does not determine its parameters.
     """
-    sigma2 = errors**2
-    start = _robust(y, sigma2, design)
-    one = _single(y, sigma2, design, start)
-    if _is_normal(y, sigma2, design, one):
-        return _conclude(y, sigma2, design, one)
-    tries = [_climb(y, sigma2, design, g, TRIED) for g in _guesses(y, sigma2, design, start)]
-    best, limit = one, one.criterion - EVIDENCE
-    tries.sort(key=lambda at: at.criterion)
-    for found in tries[:2]:
-        if found.criterion > tries[0].criterion + HOPELESS:
-            continue
-        found = _climb(y, sigma2, design, found, STEPS)
-        if found.weights[0] >= FEWEST_GOOD and found.criterion < limit:
-            best, limit = found, found.criterion
-    return _conclude(y, sigma2, design, best)
+    points = Points(y, errors**2, design)
+    start = _robust(points)
+    one = _single(points, start)
+    if _is_normal(points, one):
+        return _conclude(points, one)
+    found = min((climb(points, g, LOOK) for g in _guesses(points, start)), key=_criterion)
+    found = climb(points, found, STEPS)
+    if (more := _with_the_rest(points, found)) is not None:
+        found = min(found, climb(points, more, STEPS), key=_criterion)
+    accepted = found.weights[0] >= FEWEST_GOOD and found.criterion < one.criterion - EVIDENCE
+    return _conclude(points, found if accepted else one)
 
 
-def _robust(y: Array, sigma2: Array, design: Array) -> _Parts:
+def _criterion(at: Line) -> float:
+    return at.criterion
+
+
+def _robust(points: Points) -> Line:
     """A beginning that few bad points can't move far: least squares with Huber's weights."""
-    theta = np.zeros(design.shape[1])
-    theta[0] = _median(y)
-    noise = _median(sigma2)
+    theta = np.zeros(points.p)
+    theta[0] = _median(points.y)
+    noise = _median(points.sigma2)
     for _ in range(ROUNDS):
-        e = y - design @ theta
+        e = points.residuals(theta)
         s2 = max(_spread(e) ** 2 - noise, 0.0)
-        v = sigma2 + s2
+        v = points.sigma2 + s2
         weights = np.minimum(1.0, 1.3 * np.sqrt(v) / np.maximum(np.abs(e), 1e-12)) / v
-        before, theta = theta[0], _solve(design, y, weights)
-        if abs(theta[0] - before) < 0.02 * np.sqrt(s2 + noise):
+        before, theta = theta[0], points.solve(weights)
+        if abs(theta[0] - before) < 0.05 * math.sqrt(s2 + noise):
             break
-    s2 = max(_spread(y - design @ theta) ** 2 - noise, 1e-8)
-    return _Parts(theta, s2, np.array([1.0, 0.0, 0.0]))
+    s2 = max(_spread(points.residuals(theta)) ** 2 - noise, 1e-8)
+    return Line(theta, s2, np.ones(1), np.zeros(1), np.zeros(1))
 
 
-def _single(y: Array, sigma2: Array, design: Array, at: _Parts) -> _Parts:
+def _single(points: Points, at: Line) -> Line:
     """The most likely line if all points are good: least squares, and Fisher's scoring of s."""
-    n, p = design.shape
+    n, p = points.n, points.p
     s2 = at.s2
     for _ in range(ROUNDS):
-        v = sigma2 + s2
-        theta = _solve(design, y, 1 / v)
-        e2 = (y - design @ theta) ** 2
-        before, s2 = s2, _scored(e2, sigma2, 1 / v**2, p, n)
+        v = points.sigma2 + s2
+        theta = points.solve(1 / v)
+        e2 = points.residuals(theta) ** 2
+        before, s2 = s2, _scored(e2, points.sigma2, 1 / v**2, p, n)
         if abs(s2 - before) < 0.002 * (s2 + 1e-10):
             break
-    v = sigma2 + s2
-    theta = _solve(design, y, 1 / v)
-    e = y - design @ theta
-    likelihood = -0.5 * float((np.log(v) + e * e / v).sum() + n * _LOG_2PI)
-    one = _Parts(theta, s2, np.array([1.0, 0.0, 0.0]))
-    one.criterion = float((p + 1) * np.log(n) - 2 * likelihood)
-    return one
+    v = points.sigma2 + s2
+    theta = points.solve(1 / v)
+    e = points.residuals(theta)
+    likelihood = -0.5 * float((np.log(v) + e * e / v).sum() + n * LOG_2PI)
+    criterion = float((p + 1) * np.log(n) - 2 * likelihood)
+    return Line(theta, s2, np.ones(1), np.zeros(1), np.zeros(1), criterion)
 
 
 def _scored(e2: Array, sigma2: Array, q: Array, p: int, good: float) -> float:
@@ -118,9 +107,7 @@ def _scored(e2: Array, sigma2: Array, q: Array, p: int, good: float) -> float:
 
     ``q`` are weights: of each point, over the square of its variance."""
     total = q.sum()
-    noise = float(q @ sigma2 / total)
-    s2 = float(q @ e2 / total) - noise
-    return max(s2 + (s2 + noise) * p / max(good - p, 1.0), 1e-10)
+    return freed(float(q @ e2 / total), float(q @ sigma2 / total), p, good)
 
 
 def _median(values: Array) -> float:
@@ -136,121 +123,124 @@ def _spread(e: Array) -> float:
     return 1.4826 * _median(np.abs(e - _median(e)))
 
 
-def _solve(design: Array, y: Array, weights: Array) -> Array:
-    weighted = design.T * weights
-    return np.asarray(np.linalg.solve(weighted @ design, weighted @ y))
-
-
-def _is_normal(y: Array, sigma2: Array, design: Array, one: "_Parts") -> bool:
+def _is_normal(points: Points, one: Line) -> bool:
     """Whether one part's residuals look as they should: skewness, kurtosis, the largest, and
     whether their spread is that of their middle half."""
-    z = (y - design @ one.theta) / np.sqrt(sigma2 + one.s2)
+    z = points.residuals(one.theta) / np.sqrt(points.sigma2 + one.s2)
     n = len(z)
-    skewness, kurtosis = float((z**3).mean()), float((z**4).mean()) - 3.0
+    z2 = z * z
+    skewness, kurtosis = float(z2 @ z) / n, float(z2 @ z2) / n - 3.0
     return bool(
         abs(skewness) < SUSPICIOUS * np.sqrt(6.0 / n)
         and kurtosis < SUSPICIOUS * np.sqrt(24.0 / n)
-        and float(np.abs(z).max()) < 3.0 + 0.25 * np.log10(n)
+        and float(np.sqrt(z2.max())) < 3.0 + 0.25 * np.log10(n)
         and abs(_spread(z) - 1.0) < SUSPICIOUS * 1.2 / np.sqrt(n)
     )
 
 
-def _guesses(y: Array, sigma2: Array, design: Array, start: _Parts) -> list[_Parts]:
-    """Beginnings with two and three parts: far ones, and blends to the side of the longer tail."""
-    e = y - design @ start.theta
+def _guesses(points: Points, start: Line) -> list[Line]:
+    """Beginnings with two parts: far ones, or blends to the side of the longer tail."""
+    e = points.residuals(start.theta)
     spread = _spread(e)
-    core2 = max((0.4 * spread) ** 2 - float(np.median(sigma2)), 1e-6)
     wide2 = max(float(np.var(e)), (3 * spread) ** 2)
-    made = [_Parts(start.theta, start.s2, np.array([0.8, 0.0, 0.2]), wide2=wide2)]
+    far = Line(start.theta, start.s2, np.array([0.8, 0.2]), np.zeros(2), np.array([0.0, wide2]))
     side = 1.0 if _median(e) < float(e[np.abs(e) < 4 * spread].mean()) else -1.0
     theta = start.theta.copy()
-    theta[0] -= side * 0.5 * spread
-    shift, width2 = side * 1.5 * spread, (0.7 * spread) ** 2
-    made.append(_Parts(theta, core2, np.array([0.7, 0.3, 0.0]), shift, width2))
-    made.append(_Parts(theta, core2, np.array([0.65, 0.25, 0.1]), shift, width2, wide2))
-    return made
+    theta[0] -= side * 0.4 * spread
+    shifts, extra = np.array([0.0, side * 3.0 * spread]), np.array([0.0, (1.2 * spread) ** 2])
+    core2 = max((0.4 * spread) ** 2, 1e-6)
+    return [far, Line(theta, core2, np.array([0.75, 0.25]), shifts, extra, one_sided=True)]
 
 
-def _densities(
-    y: Array, sigma2: Array, design: Array, at: _Parts
-) -> tuple[Array, Array, Array, Array]:
-    """Residuals (3, n), variances (3, n), responsibilities (3, n) and the log-likelihoods (n,)."""
-    e0 = y - design @ at.theta
-    v0 = sigma2 + at.s2
-    e, v = np.empty((3, len(y))), np.empty((3, len(y)))
-    e[0], e[1], e[2] = e0, e0 - at.shift, e0
-    v[0], v[1], v[2] = v0, v0 + at.width2, v0 + at.wide2
-    parts = np.flatnonzero(at.weights)
-    log = np.log(at.weights[parts])[:, None] - 0.5 * (np.log(v[parts]) + e[parts] ** 2 / v[parts])
-    top = log.max(axis=0)
-    density = np.exp(log - top)
-    total = density.sum(axis=0)
-    r = np.zeros((3, len(y)))
-    r[parts] = density / total
-    return e, v, r, top + np.log(total) - 0.5 * _LOG_2PI
+def _with_the_rest(points: Points, at: Line) -> Line | None:
+    """A beginning with all three parts, where stars are left that the two do not explain: some far
+    from both, or those far off lying to one side; None where all is explained."""
+    e, v, r, _ = densities(points, at)
+    if at.one_sided:
+        if (e * e / v).min(axis=0).max() < FAR**2:
+            return None
+        side, width2 = float(at.shifts[1]), float(at.extra[1])
+        wide2 = max(float(np.var(e[0])), 9 * at.s2)
+    else:
+        balance = float((r[1] * np.sign(e[0])).sum())
+        if balance**2 < 2.5**2 * float((r[1] ** 2).sum()):
+            return None
+        wide2 = float(at.extra[1])
+        side = math.copysign(3.0 * _spread(e[0]), balance)
+        width2 = (0.4 * side) ** 2
+    good, other = at.weights
+    return Line(
+        at.theta, at.s2, np.array([good, 0.8 * other, 0.2 * other]),
+        np.array([0.0, side, 0.0]), np.array([0.0, width2, wide2]), one_sided=True,
+    )  # fmt: skip
 
 
-def _climb(y: Array, sigma2: Array, design: Array, at: _Parts, steps: int) -> _Parts:
-    """Up towards the nearest maximum of the likelihood."""
-    before = -np.inf
-    for _ in range(steps):
-        _, v, r, logs = _densities(y, sigma2, design, at)
-        likelihood = float(logs.sum())
-        if likelihood - before < ENOUGH:
-            break
-        before = likelihood
-        at = _step(y, sigma2, design, at, v, r)
-    free = design.shape[1] + 1 + 3 * (at.weights[1] > 0) + 2 * (at.weights[2] > 0)
-    at.criterion = float(free * np.log(len(y)) - 2 * likelihood)
-    return at
+def _conclude(points: Points, at: Line) -> Mixture:
+    theta = at.theta
+    e, v, r, _ = densities(points, at)
+    if len(at.weights) > 1:
+        covariance = _sandwich(points.design, e, v, r, at.one_sided)
+        plain = np.linalg.inv((points.design.T * (r[0] / v[0])) @ points.design)
+        freedom = max(float(r[0].sum()) - points.p, 3.0)
+        plain *= freedom / (freedom - 2)
+        if points.n < FEW and plain[0, 0] > covariance[0, 0]:
+            covariance = plain
+    elif points.n < FEW:
+        theta, covariance = _over_all_scatters(points)
+    else:
+        covariance = np.linalg.inv((points.design.T / v[0]) @ points.design)
+    return Mixture(
+        theta, covariance, math.sqrt(at.s2), r[0], len(at.weights),
+        float(at.shifts[1]) if at.one_sided else 0.0, float(at.weights[0]), at.criterion,
+    )  # fmt: skip
 
 
-def _step(y: Array, sigma2: Array, design: Array, at: _Parts, v: Array, r: Array) -> _Parts:
-    w = r / v
-    weights = w.sum(axis=0)
-    theta = _solve(design, (weights * y - w[1] * at.shift) / weights, weights)
-    e0 = y - design @ theta
-    # Fisher's scoring of each variance, given the responsibilities.
-    e2 = e0 * e0
-    s2 = _scored(e2, sigma2, r[0] / v[0] ** 2, design.shape[1], float(r[0].sum()))
-    shift, width2, wide2 = at.shift, at.width2, at.wide2
-    if at.weights[1] > 0:
-        shift = float((w[1] * e0).sum() / w[1].sum())
-        q = r[1] / v[1] ** 2
-        width2 = float((q * ((e0 - shift) ** 2 - sigma2 - s2)).sum() / q.sum())
-        width2 = max(width2, 0.25 * s2, 1e-6)
-    if at.weights[2] > 0:
-        q = r[2] / v[2] ** 2
-        wide2 = max(float((q * (e2 - sigma2 - s2)).sum() / q.sum()), 9 * s2, 1e-4)
-    return _Parts(theta, s2, r.mean(axis=1), shift, width2, wide2)
+def _over_all_scatters(points: Points) -> tuple[Array, Array]:
+    """The line and its covariance, over all scatters that the stars may have.
+
+    A few stars can agree by chance, or all but the one that was measured best: then the likeliest
+    scatter is none, and the errors are told too small. Here each scatter counts by its likelihood
+    with the line integrated out, and by a prior that prefers neither end (1 / sqrt(s): the steps of
+    s grow with its root).
+    """
+    p, design = points.p, points.design
+    widest = 3 * float(np.ptp(points.y)) + 1e-3
+    s = widest * (np.arange(SCATTERS) + 0.5) ** 2 / SCATTERS**2
+    v = points.sigma2 + (s * s)[:, None]
+    normal = np.einsum("ia,ki,ib->kab", design, 1 / v, design)
+    inverse = np.linalg.inv(normal)
+    theta = np.einsum("kab,ib,ki->ka", inverse, design, points.y / v)
+    e = points.y - theta @ design.T
+    log = -0.5 * (np.log(v) + e * e / v).sum(axis=1) - 0.5 * np.linalg.slogdet(normal)[1]
+    weights = np.exp(log - log.max())
+    weights /= weights.sum()
+    mean = weights @ theta
+    off = theta - mean
+    covariance = np.einsum("k,kab->ab", weights, inverse) + (off.T * weights) @ off
+    assert covariance.shape == (p, p)
+    return mean, np.asarray(covariance)
 
 
-def _conclude(y: Array, sigma2: Array, design: Array, at: _Parts) -> Mixture:
-    e, v, r, _ = _densities(y, sigma2, design, at)
-    # Of theta and the second part's shift: information, and the scores' own spread (a sandwich).
+def _sandwich(design: Array, e: Array, v: Array, r: Array, one_sided: bool) -> Array:
+    """The covariance of theta, beside that of the second part's shift: between two inverses of the
+    information the scores' own spread."""
+    n, p = design.shape
     slopes = r * e / v
-    has_shift = at.weights[1] > 0
-    full = np.column_stack((design, np.zeros(len(y)))) if has_shift else design
-    p = design.shape[1]
-    score = full * slopes.sum(axis=0)[:, None]
-    curve = (r / v - r * (e / v) ** 2).sum(axis=0) + slopes.sum(axis=0) ** 2
-    information = (full.T * curve) @ full
-    if has_shift:
+    total = slopes.sum(axis=0)
+    full = np.column_stack((design, np.zeros(n))) if one_sided else design
+    score = full * total[:, None]
+    bends = r / v - r * (e / v) ** 2
+    information = (full.T * (bends.sum(axis=0) + total**2)) @ full
+    if one_sided:
         score[:, p] = slopes[1]
-        information[p, p] = float((r[1] / v[1] - r[1] * (e[1] / v[1]) ** 2 + slopes[1] ** 2).sum())
-        cross = r[1] / v[1] - r[1] * (e[1] / v[1]) ** 2 + slopes.sum(axis=0) * slopes[1]
+        information[p, p] = float((bends[1] + slopes[1] ** 2).sum())
+        cross = bends[1] + total * slopes[1]
         information[:p, p] = information[p, :p] = design.T @ cross
-    expected = (design.T * (r[0] / v[0])) @ design
-    n = len(y)
     try:
         inverse = np.linalg.inv(information)
         covariance = (inverse @ (score.T @ score) @ inverse)[:p, :p] * (n / max(n - p, 1))
+        if np.all(np.diag(covariance) > 0):
+            return np.asarray(covariance)
     except np.linalg.LinAlgError:
-        covariance = np.linalg.inv(expected)
-    if at.weights[0] > 0.999 or np.any(np.diag(covariance) <= 0):
-        covariance = np.linalg.inv(expected)
-    return Mixture(
-        at.theta, covariance, float(np.sqrt(at.s2)), r[0],
-        int((at.weights > 0).sum()), at.shift if has_shift else 0.0, float(at.weights[0]),
-        at.criterion,
-    )  # fmt: skip
+        pass
+    return np.asarray(np.linalg.inv((design.T * (r[0] / v[0])) @ design))

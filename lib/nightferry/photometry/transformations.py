@@ -40,6 +40,7 @@ class Document:
     colour_reference: float
     bands: Mapping[str, Band]
     magnitude: str | None = None
+    verified: str = ""  # when, and against what; without it the file serves only who names it
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Transformation:
     high: float
     scatter: float  # mag, as published
     reference: str
+    verified: str = ""
 
     @property
     def colour_name(self) -> str:
@@ -108,13 +110,30 @@ def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def load(folder: Path | None = None) -> list[Transformation]:
-    """All transformations of a folder; without one, those that come with Nightferry.
+    """All transformations of a folder, which its owner answers for; without one, those that come
+    with Nightferry and say what their numbers were verified against.
 
     Raises:
         ConfigError: a file is wrong; it, the line and the nearest key are named.
     """
+    own = folder is not None
     folder = folder or yamlfile.shipped("transformations")
-    return [t for file in sorted(folder.glob("*.yaml")) for t in read(file)]
+    found = [t for file in sorted(folder.glob("*.yaml")) for t in read(file)]
+    return [t for t in found if own or t.verified]
+
+
+def named(text: str) -> list[Transformation]:
+    """Those of a file of one's own, or of one that comes with Nightferry, verified or not.
+
+    Raises:
+        ConfigError: there is neither; or as :func:`load`.
+    """
+    shipped = yamlfile.shipped("transformations")
+    file = Path(text) if Path(text).is_file() else shipped / f"{text}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(f.stem for f in shipped.glob("*.yaml")))
+        raise ConfigError(f"no transformation {text!r} and no such file; known: {known}")
+    return read(file)
 
 
 def read(file: Path) -> list[Transformation]:
@@ -149,4 +168,5 @@ def _transformation(file: Path, document: Document, name: str, band: Band) -> Tr
         high=band.range[1],
         scatter=band.scatter,
         reference=document.reference,
+        verified=document.verified,
     )

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from nightferry import jobs
-from nightferry.db import Database, Row, Tx, first_line
+from nightferry.db import REFUSED, Database, Row, Tx, first_line
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.rebuilding.finding import Damaged, Found, Loose, look_through
 from nightferry.rebuilding.recording import Conflict, Recorder
-from nightferry.stores import open_store
+from nightferry.stores import open_location
 
 __all__ = ["FROM_BACKUP", "NOT_WRITTEN", "Damaged", "Rebuilt", "rebuild"]
 
@@ -145,9 +143,7 @@ class _Run:
 
     def one(self, place: Row, path: Path) -> None:
         done = self.done[place.name] = Rebuilt()
-        store = open_store(
-            place.storage, place.name, {**place.store, "path": path, "marker": place.marker}
-        )
+        store = open_location(place.storage, place.name, place.settings, path, place.marker)
         try:
             store.probe()
             for found in look_through(store, self._is_known):
@@ -191,7 +187,7 @@ class _Run:
             packages, files, observations, copied = self.database.run(work)
         except Conflict as conflict:
             done.refused.append(Damaged(found.path, str(conflict)))
-        except sa.exc.DBAPIError as error:
+        except REFUSED as error:
             done.refused.append(Damaged(found.path, f"the database refuses: {first_line(error)}"))
         else:
             done.packages += packages

@@ -11,7 +11,7 @@ from nightferry.errors import Unreadable
 from nightferry.packaging.manifest import Document
 from nightferry.packaging.read import Refused, Source, check, read_document, require_tags
 from nightferry.packaging.sidecar import SUFFIX, Sidecar, parse
-from nightferry.place import BACKUPS
+from nightferry.place import BACKUPS, CANARIES
 from nightferry.stores.base import Store, Stored
 from nightferry.watch.settle import looks_temporary
 
@@ -51,7 +51,7 @@ def look_through(store: Store, known: Known) -> Iterator[Found | Damaged | Loose
     """Everything at the location. ``known(package, sha256, size)``: does the ledger have it?"""
     for stored in store.walk():
         path = stored.path
-        if looks_temporary(path) or path.startswith(f"{BACKUPS}/"):
+        if looks_temporary(path) or path.startswith((f"{BACKUPS}/", f"{CANARIES}/")):
             continue
         if path.endswith(_TAR):
             yield _package(store, stored, known)

@@ -19,7 +19,7 @@ _DERIVED = (
 _LEDGER = ("site", "owner", "public_after", "ordinal", "relation", "registered", "mtime_ns")
 _FILE = (
     "id", "location", "path", "sha256", "size", "ctime_ns", "header", "defects", "night",
-    "instrument", "executed_obs_unit", "replaced_by", "attributes", *_DERIVED, *_LEDGER,
+    "instrument", "executed_obs_unit", "replaced_by", "product", "attributes", *_DERIVED, *_LEDGER,
 )  # fmt: skip
 _UNIT = (
     "site", "origin", "program", "instrument", "module", "night", "frame_type", "target", "began",
@@ -37,6 +37,7 @@ class Recorder:
     def __init__(self) -> None:
         self._units: dict[str, str] = {}  # observations of this run, by the planning that told last
         self._supplements: list[tuple[str, str]] = []
+        self._made_from: list[tuple[str, str]] = []  # product and file
 
     def record(self, tx: Tx, place: Row, found: Found) -> tuple[int, int, int, bool]:
         """One package and its copy: how many packages, files, observations; is the copy new?
@@ -60,6 +61,11 @@ class Recorder:
             packages=[package for package, _ in self._supplements],
             firsts=[first for _, first in self._supplements],
         )
+        tx.run(
+            "rebuild.join_sources",
+            products=[product for product, _ in self._made_from],
+            files=[file for _, file in self._made_from],
+        )
 
     def _package(self, tx: Tx, found: Found, document: Document) -> tuple[int, int, int]:
         before = tx.one("rebuild.package", package=document.id)
@@ -72,6 +78,7 @@ class Recorder:
         self._check_names(tx, document)
         tx.run("ingest.instruments", names=[document.instrument])
         units = [u for u in document.observations if self._unit(tx, document, u)]
+        self._product(tx, document)
         files = _files(tx, document)
         tx.run(
             "rebuild.add_package",
@@ -103,6 +110,18 @@ class Recorder:
         if lacking:
             names = ", ".join(r.name for r in lacking)
             raise Conflict(f"observatory.yaml lacks {names}: write it in, nf config apply, again")
+
+    def _product(self, tx: Tx, document: Document) -> None:
+        """The data product that the package is of, if it is of one."""
+        told = document.ledger.get("product")
+        if not isinstance(told, Mapping):
+            return
+        tx.run(
+            "rebuild.product", site=document.site, location=document.ledger.get("origin"),
+            **{n: told[n] for n in ("id", "name", "note", "by", "returned")},
+        )  # fmt: skip
+        sources: Any = told["sources"]
+        self._made_from += [(as_text(told["id"]), as_text(source["id"])) for source in sources]
 
     def _unit(self, tx: Tx, document: Document, told: Observation) -> bool:
         """Whether the observation is new. The package that was planned last has the last word."""
@@ -177,11 +196,16 @@ def _files(tx: Tx, document: Document) -> int:
     return len(rows)
 
 
+def _product_of(document: Document) -> str | None:
+    told = document.ledger.get("product")
+    return as_text(told["id"]) if isinstance(told, Mapping) else None
+
+
 def _row(document: Document, member: Member, replaced_by: UUID | None) -> tuple[Any, ...]:
     derived, ledger = member.derived, member.ledger
     return (
         member.id, as_text(document.ledger["origin"]), member.path, member.sha256, member.size, 0,
         member.header, [*member.defects], document.night, document.instrument, member.observation,
-        replaced_by, jsonb(derived["attributes"]), *(derived[n] for n in _DERIVED),
-        *(ledger[n] for n in _LEDGER),
+        replaced_by, _product_of(document), jsonb(derived["attributes"]),
+        *(derived[n] for n in _DERIVED), *(ledger[n] for n in _LEDGER),
     )  # fmt: skip

@@ -6,12 +6,23 @@ is called with the location's name and its settings.
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
 from nightferry.errors import ConfigError
 from nightferry.stores.base import Abandoned, Space, Store, Stored, Writing
 from nightferry.stores.posix import PosixStore
 
-__all__ = ["Abandoned", "PosixStore", "Space", "Store", "Stored", "Writing", "open_store"]
+__all__ = [
+    "Abandoned",
+    "PosixStore",
+    "Space",
+    "Store",
+    "Stored",
+    "Writing",
+    "open_location",
+    "open_store",
+]
 
 GROUP = "nightferry.stores"
 
@@ -47,3 +58,14 @@ def open_store(kind: str, location: str, settings: Mapping[str, object]) -> Stor
         )
     store: Store = plugins[kind].load()(location, settings)
     return store
+
+
+def open_location(
+    kind: str, location: str, row: Mapping[str, Any], path: Path, marker: str | None
+) -> Store:
+    """The same by the ledger's word: ``row`` are the settings in the location's row, of which some
+    are its store's. It is for the caller to close."""
+    settings = {**row.get("store", {}), "path": path, "marker": marker}
+    if "reserve" in row:
+        settings["reserve"] = row["reserve"]
+    return open_store(kind, location, settings)

@@ -10,10 +10,12 @@ from importlib.metadata import entry_points
 from nightferry.errors import ConfigError
 from nightferry.stores.base import Store
 from nightferry.transports.base import Elsewhere, NotTheParcel, Parcel, Sent, Transport
+from nightferry.transports.bbcp import BbcpTransport
 from nightferry.transports.local import LocalTransport
 from nightferry.transports.rsync import RsyncTransport
 
 __all__ = [
+    "BbcpTransport",
     "Elsewhere",
     "LocalTransport",
     "NotTheParcel",
@@ -36,6 +38,7 @@ def _s3(
 
 
 _OURS: dict[str, Callable[[str, Store, Destination, Mapping[str, object]], Transport]] = {
+    "bbcp": BbcpTransport.from_settings,
     "local": LocalTransport.from_settings,
     "rsync": RsyncTransport.from_settings,
     "s3": _s3,

@@ -5,13 +5,35 @@ its own success proves nothing. Verify reads the temporary at its place. The con
 ``nightferry.testing.transport_contract``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
+from nightferry import yamlfile
 from nightferry.errors import GiveUp
+from nightferry.stores.base import Store
+from nightferry.transports.bandwidth import Bandwidth
 
+S = TypeVar("S")
 MOST_STREAMS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What ``settings:`` of any route of observatory.yaml may say."""
+
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    streams: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.streams <= MOST_STREAMS:
+            raise ValueError(f"streams must be from 1 to {MOST_STREAMS}")
+
+
+def read_settings(route: str, settings: Mapping[str, object], kind: type[S]) -> S:
+    """A route's settings as a transport's class has them. Raises ConfigError."""
+    return yamlfile.parse(json.dumps(dict(settings)), kind, f"route {route}: settings")
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,24 @@ class NotTheParcel(GiveUp):
     def __init__(self, message: str) -> None:
         super().__init__("the sender's copy differs", message)
 
+    @classmethod
+    def at(cls, source: Store, parcel: Parcel, why: str) -> "NotTheParcel":
+        return cls(
+            f"{source.location}:{parcel.path}: {why}. The sender's copy is not what the ledger "
+            "says, and nothing of it was kept at the destination. Verify that copy."
+        )
+
+
+def check_size(source: Store, parcel: Parcel) -> None:
+    """Before anything is sent. Raises NotTheParcel, FileNotFoundError."""
+    size = source.size(parcel.path)
+    if size != parcel.size:
+        raise NotTheParcel.at(source, parcel, f"it has {size} bytes, not {parcel.size}")
+
+
+def ignore(_: int) -> None:
+    """Nobody asked for progress."""
+
 
 class Transport(Protocol):
     """``send`` may be called from several threads at once, each with a parcel of its own."""
@@ -79,5 +119,5 @@ class Transport(Protocol):
             NotTheParcel: the sender's copy is not what the ledger says. Nothing is left behind.
             GiveUp: the destination can't take it until somebody changes something there.
             FileNotFoundError, Unreadable: the sender's copy is gone, or can't be read.
-            Unavailable: an end does not answer. Retry: no room there, or a failed disk.
+            Unavailable: an end does not answer. NoRoom: none is left there. Retry: a failed disk.
         """

@@ -5,34 +5,28 @@ Read, hash and write each have a thread, so that a copy costs what its slowest p
 """
 
 import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Self
 
-from nightferry import yamlfile
 from nightferry.errors import Unavailable
 from nightferry.stores.base import Store, Writing
-from nightferry.transports.bandwidth import Bandwidth, Meter
-from nightferry.transports.base import MOST_STREAMS, Elsewhere, NotTheParcel, Parcel, Sent
+from nightferry.transports.bandwidth import Meter
+from nightferry.transports.base import (
+    Elsewhere,
+    NotTheParcel,
+    Parcel,
+    Sent,
+    Settings,
+    check_size,
+    ignore,
+    read_settings,
+)
 
 # Chunks of at most 4 MiB each, from any store: 32 MB on the way.
 _READ_AHEAD = 4
 _HASHED_LATER = 4
-
-
-@dataclass(frozen=True)
-class Settings:
-    """``settings:`` of a route in observatory.yaml."""
-
-    bandwidth: Bandwidth = field(default_factory=Bandwidth)
-    streams: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.streams <= MOST_STREAMS:
-            raise ValueError(f"streams must be from 1 to {MOST_STREAMS}")
 
 
 class LocalTransport:
@@ -55,7 +49,7 @@ class LocalTransport:
         settings: Mapping[str, object],
     ) -> Self:
         """Raises ConfigError; Unavailable: the destination is not mounted here."""
-        how = yamlfile.parse(json.dumps(dict(settings)), Settings, f"route {route}: settings")
+        how = read_settings(route, settings, Settings)
         if isinstance(destination, Elsewhere):
             raise Unavailable(
                 route,
@@ -76,21 +70,20 @@ class LocalTransport:
                 raise Unavailable(self.route, f"route {self.route}: {error}") from error
 
     def send(self, parcel: Parcel, progress: Callable[[int], None] | None = None) -> Sent:
-        size = self._source.size(parcel.path)
-        if size != parcel.size:
-            raise self._not_the_parcel(parcel, f"it has {size} bytes, not {parcel.size}")
+        check_size(self._source, parcel)
         for _ in ("what is there already", "all of it again"):
             with self._destination.write(
                 parcel.destination_path, parcel.token, resume=True, sha256=parcel.sha256
             ) as partial:
                 began_at = partial.offset
-                if self._carry(parcel, partial, progress or _ignore) == parcel.sha256:
+                if self._carry(parcel, partial, progress or ignore) == parcel.sha256:
                     partial.finish()
                     return Sent(partial.path, parcel.size - began_at, began_at)
                 partial.discard()
             if not began_at:
                 break
-        raise self._not_the_parcel(parcel, f"its bytes do not have the SHA-256 {parcel.sha256}")
+        why = f"its bytes do not have the SHA-256 {parcel.sha256}"
+        raise NotTheParcel.at(self._source, parcel, why)
 
     def _carry(
         self, parcel: Parcel, partial: Writing, progress: Callable[[int], None]
@@ -130,12 +123,6 @@ class LocalTransport:
             progress(checked)
         return digest
 
-    def _not_the_parcel(self, parcel: Parcel, why: str) -> NotTheParcel:
-        return NotTheParcel(
-            f"{self._source.location}:{parcel.path}: {why}. The sender's copy is not what the "
-            "ledger says, and nothing of it was kept at the destination. Verify that copy.",
-        )
-
 
 def _read_ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
     with ThreadPoolExecutor(1) as reader:
@@ -143,7 +130,3 @@ def _read_ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
         while chunk := coming.popleft().result():
             coming.append(reader.submit(next, chunks, b""))
             yield chunk
-
-
-def _ignore(_: int) -> None:
-    """Nobody asked for progress."""

@@ -20,7 +20,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
 from nightferry import yamlfile
-from nightferry.errors import ConfigError, GiveUp, NightferryError, Retry, Unavailable, Unreadable
+from nightferry.errors import (
+    ConfigError,
+    GiveUp,
+    NightferryError,
+    NoRoom,
+    Retry,
+    Unavailable,
+    Unreadable,
+)
 from nightferry.yamlfile import Size
 
 MIB = 1024 * 1024
@@ -146,6 +154,14 @@ class Bucket:
         with self.speaking(path):
             return getattr(self.client, verb)(Bucket=self.name, **values)
 
+    def is_locked(self) -> bool:
+        """Whether it keeps what is written for a while, whoever asks (object lock)."""
+        try:
+            found = self.call("get_object_lock_configuration")
+        except (NightferryError, FileNotFoundError):
+            return False
+        return bool(found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
+
     def pages(self, verb: str, prefix: str) -> Iterator[Any]:
         """All pages of a listing of what begins with ``prefix``."""
         pages = self.client.get_paginator(verb).paginate(Bucket=self.name, Prefix=self.key(prefix))
@@ -184,7 +200,7 @@ class Bucket:
         if code in NO_UPLOAD:
             return NoUpload(said)
         if code in _FULL:
-            return Retry(f"{said}. {self.where} takes no more: make room, or raise its quota.")
+            return NoRoom(f"{said}. {self.where} takes no more: make room, or raise its quota.")
         if code in _LOCKED or (code in _NO_RIGHT and _speaks_of_a_lock(said)):
             return GiveUp("the bucket is locked", f"{said}. Its retention must end first.")
         if code in _FAR:

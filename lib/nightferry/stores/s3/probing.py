@@ -16,7 +16,7 @@ from nightferry.marker import MARKER_FILE, Marker
 from nightferry.place import OURS
 from nightferry.stores.s3.client import LEAST_PART, Bucket, Taken
 from nightferry.stores.s3.reading import look, read
-from nightferry.stores.s3.temporaries import abort, forget
+from nightferry.stores.s3.temporaries import abort, forget, withdraw
 
 _TEXT = b"what a probe writes"
 
@@ -80,7 +80,8 @@ def init_location(bucket: Bucket) -> Marker:
 
 
 def probe(bucket: Bucket) -> ObjectCapabilities:
-    """Try what the bucket's server does; nothing of it stays behind.
+    """Try what the bucket's server does; nothing of it stays behind, but in a locked bucket what
+    its retention keeps, hidden.
 
     Raises:
         Unavailable: it does not answer, or refuses this host's keys.
@@ -107,7 +108,7 @@ def probe(bucket: Bucket) -> ObjectCapabilities:
             if_match=not _goes(lambda: bucket.call("get_object", one, IfMatch='"another"')),
             versions=found.version is not None
             and bucket.call("get_bucket_versioning").get("Status") == "Enabled",
-            locked=_is_locked(bucket),
+            locked=bucket.is_locked(),
         )
     finally:
         for path in (one, parts):
@@ -139,14 +140,6 @@ def _lie(bucket: Bucket, path: str) -> None:
     bucket.call("put_object", path, Body=_TEXT, ChecksumSHA256=wrong)
 
 
-def _is_locked(bucket: Bucket) -> bool:
-    try:
-        found = bucket.call("get_object_lock_configuration")
-    except (NightferryError, FileNotFoundError):
-        return False
-    return bool(found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
-
-
 def _goes(ask: Callable[[], object]) -> bool:
     """Whether the server does it; that it is away is no answer."""
     try:
@@ -170,6 +163,6 @@ def _clear(bucket: Bucket, path: str) -> None:
         versions = []
     for one in versions:
         if one.get("VersionId") not in (None, "null"):
-            forget(bucket, path, one["VersionId"])
+            withdraw(bucket, path, one["VersionId"])
     if not versions or any(one.get("VersionId") in (None, "null") for one in versions):
         forget(bucket, path)

@@ -32,7 +32,15 @@ from nightferry.stores.s3.names import (
     trashed,
 )
 from nightferry.stores.s3.reading import Object, look, read
-from nightferry.stores.s3.temporaries import Begun, abort, begun, discard, forget, ticket_of
+from nightferry.stores.s3.temporaries import (
+    Begun,
+    abort,
+    begun,
+    discard,
+    forget,
+    ticket_of,
+    withdraw,
+)
 from nightferry.stores.s3.trash import Trash
 from nightferry.stores.s3.writing import S3Writing
 from nightferry.temporary import check_token
@@ -193,7 +201,7 @@ class S3Store:
             return "identical"
         if self._is_taken(it):
             self._adopt(it.final, sha256)
-            forget(self.bucket, it.path, there.version)
+            withdraw(self.bucket, it.path, there.version)
             return "identical"
         own = Temporary(it.final, it.token)
         self.bucket.call("put_object", own.path, Body=b'{"upload": null}')
@@ -206,7 +214,7 @@ class S3Store:
                 f"{copied.sha256}, and not what was read back before. Look at the server."
             )
         forget(self.bucket, own.path)
-        forget(self.bucket, it.path, there.version)
+        withdraw(self.bucket, it.path, there.version)
         return "published"
 
     def _adopt(self, final: str, sha256: str) -> None:

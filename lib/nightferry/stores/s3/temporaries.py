@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from nightferry.errors import NightferryError
 from nightferry.stores.s3.client import Bucket, NoUpload
 from nightferry.stores.s3.names import Temporary
 from nightferry.stores.s3.reading import look, read
@@ -83,7 +84,7 @@ def discard(bucket: Bucket, it: Temporary, upload: str | None = None) -> None:
     except FileNotFoundError:
         found = None
     if found is not None and found.token in ("", it.token) and (it.beside or _has(bucket, it)):
-        forget(bucket, it.bytes_at, found.version)
+        withdraw(bucket, it.bytes_at, found.version)
     if not it.beside:
         forget(bucket, it.path)
 
@@ -100,6 +101,17 @@ def forget(bucket: Bucket, path: str, version: str | None = None) -> None:
     """Removes one object, in a bucket with versions this one version. Done before = done."""
     which = {"VersionId": version} if version else {}
     bucket.call("delete_object", path, **which)
+
+
+def withdraw(bucket: Bucket, path: str, version: str | None) -> None:
+    """The same, for what must give its name free. A bucket that is locked keeps the version until
+    its retention ends: there a delete marker hides it."""
+    try:
+        forget(bucket, path, version)
+    except NightferryError:
+        if version is None or not bucket.is_locked():
+            raise
+        forget(bucket, path)
 
 
 def _has(bucket: Bucket, it: Temporary) -> bool:

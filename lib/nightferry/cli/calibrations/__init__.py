@@ -1,0 +1,1 @@
+"""The words of nf cal: one file each."""
