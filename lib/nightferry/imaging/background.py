@@ -18,7 +18,7 @@ from nightferry.photometry.measured import NotCalibrated
 Array = NDArray[np.float64]
 
 MESH = 64  # pixels
-_WING = 0.1  # of the noise: what is left of a star where it is not covered any more
+_WINGS = (0.01, 0.1)  # of the noise: what is left of a star where it is not covered any more
 _LARGEST = 20.0  # FWHM of what is covered about a star
 _BETA = 2.8  # of a Moffat profile with generous wings
 _CLIP = 4.0  # sigma
@@ -55,16 +55,28 @@ def without_stars(
     sky: Sky, bad: NDArray[np.bool_], x: Array, y: Array, flux: Array, size: float
 ) -> Sky:
     """The same, mended by what is between stars of so much light and of a FWHM of ``size``."""
+    for wing in _WINGS:
+        free = _between(sky, bad, x, y, flux, size, wing)
+        if free.mean() > 1 - _CROWDED:
+            return _mended(sky, bad, free)
+    return sky
+
+
+def _between(
+    sky: Sky, bad: NDArray[np.bool_], x: Array, y: Array, flux: Array, size: float, wing: float
+) -> NDArray[np.bool_]:
+    """The pixels where stars have sunk to ``wing`` of the noise."""
     covered = bad.copy()
     alpha = size / (2 * np.sqrt(2 ** (1 / _BETA) - 1))
-    # Where the profile has sunk to a part of the noise.
     peak = np.maximum(flux, 0) * (_BETA - 1) / (np.pi * alpha**2)
-    q2 = np.maximum(peak / (_WING * sky.noise), 1.0) ** (1 / _BETA) - 1
+    q2 = np.maximum(peak / (wing * sky.noise), 1.0) ** (1 / _BETA) - 1
     radius = np.clip(alpha * np.sqrt(q2), size, _LARGEST * size)
     sep.mask_ellipse(covered, x, y, radius, radius, np.zeros(len(x)), 1.0)
-    free = ~covered & (np.abs(sky.clean) < np.float32(_CLIP * sky.noise))
-    if free.mean() < 1 - _CROWDED:
-        return sky
+    return ~covered & (np.abs(sky.clean) < np.float32(_CLIP * sky.noise))
+
+
+def _mended(sky: Sky, bad: NDArray[np.bool_], free: NDArray[np.bool_]) -> Sky:
+    """Less the mean of what is left in each mesh."""
     rows, columns = (_edges(n) for n in sky.clean.shape)
     count = _sums(free.astype(np.float32), rows, columns)
     light = _sums(np.where(free, sky.clean, np.float32(0)), rows, columns)
@@ -84,8 +96,8 @@ def _edges(n: int) -> NDArray[np.int64]:
 
 
 def _sums(values: Pixels, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
-    across = np.add.reduceat(values, columns, axis=1, dtype=np.float64)
-    return np.asarray(np.add.reduceat(across, rows, axis=0))
+    down = np.add.reduceat(values, rows, axis=0)
+    return np.asarray(np.add.reduceat(down, columns, axis=1, dtype=np.float64))
 
 
 def _smooth(mean: Array, usual: float) -> Array:

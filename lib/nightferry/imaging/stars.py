@@ -15,6 +15,7 @@ from nightferry.imaging import background, growth
 from nightferry.imaging.files import Pixels
 from nightferry.imaging.frame import BAD, COSMIC, SATURATED, Frame
 from nightferry.imaging.growth import Growth
+from nightferry.imaging.shapes import check_trails, half_light, neighbours, shapes, typical
 from nightferry.photometry.measured import NotCalibrated
 from nightferry.photometry.neighbours import pairs_within
 
@@ -29,11 +30,8 @@ _SMALLEST = 5  # pixels of a source
 _BRIGHT = 50.0  # signal to noise of a star that tells the profile
 _TELLERS = 80  # stars that tell it, at most
 _APART = 6.0  # FWHM from the next one that counts
-_NEIGHBOUR = 0.01  # of its own light from others: blended
-_TRAILED = 0.45  # ellipticity of most stars: trails
-_SPOILT = ("edge", "saturated", "bad pixels", "cosmic ray")  # shapes that tell nothing
+_NEAR = 0.12  # relative: a FWHM to begin with is as good as that, or it is done again
 _FEW_PIXELS = 1.2  # FWHM of what is no star but a hit
-_SHARP, _BROAD = 0.72, 1.45  # times the frame's half-light radius: no star
 PSTACK = 2_000_000
 
 
@@ -78,15 +76,16 @@ def find(frame: Frame) -> Seen:
     """
     sep.set_extract_pixstack(PSTACK)
     bad = (frame.mask & (BAD | COSMIC)) > 0
+    some_bad = bad if bad.any() else None  # none is quicker
     pixels = np.ascontiguousarray(frame.pixels)
     sky = background.first(pixels, bad)
-    found = _extract(sky.clean, sky.noise, bad)
+    found = _extract(sky.clean, sky.noise, some_bad)
     notes: list[str] = []
     if not len(found):
         return Seen(_no_stars(), None, np.nan, sky.level, sky.noise, ())
     x, y = found["x"].astype(float), found["y"].astype(float)
     size = _usual_size(sky.clean, found, frame.mask, sky.noise)
-    x, y = _placed(sky.clean, x, y, size, bad)
+    x, y = _placed(sky.clean, x, y, size, some_bad)
     sky = background.without_stars(sky, bad, x, y, found["flux"].astype(float), size)
     clean, noise = sky.clean, sky.noise
     variance = _variance(frame, noise)
@@ -95,23 +94,23 @@ def find(frame: Frame) -> Seen:
     fwhm = curve.fwhm if curve else size
     at = APERTURE + len(CORE)
     correction = curve.correction if curve else 1.0
-    flux, error = sums[:, at] * correction, np.sqrt(np.maximum(spread[:, at], 0)) * correction
-    half = _half_light(radii, sums)
+    flux, error = sums[:, at] * correction, np.sqrt(np.maximum(spread, 0)) * correction
+    half = half_light(radii, sums)
     ellipticity = 1 - found["b"] / np.maximum(found["a"], 1e-6)
-    _shapes(doubt, half, flux / np.maximum(error, 1e-30), sums, at)
-    _neighbours(doubt, x, y, flux, radii[at], curve)
-    typical = _typical(half, doubt, flux / np.maximum(error, 1e-30))
+    shapes(doubt, half, flux / np.maximum(error, 1e-30), sums, at)
+    neighbours(doubt, x, y, flux, radii[at], curve)
+    usual = typical(half, doubt, flux / np.maximum(error, 1e-30))
     if curve is None:
         notes.append("no curve of growth: too few bright single stars")
     elif not 1.0 < curve.correction < 1.6:
         notes.append(f"the curve of growth is unusual: correction {curve.correction:.2f}")
     order = np.argsort(-np.nan_to_num(flux, nan=-np.inf), kind="stable")
     stars = Stars(
-        x, y, flux, error, found["peak"].astype(float), half * (fwhm / typical), ellipticity,
+        x, y, flux, error, found["peak"].astype(float), half * (fwhm / usual), ellipticity,
         np.degrees(found["theta"].astype(float)), doubt,
     )  # fmt: skip
     picked = stars.pick(order)
-    _check_trails(picked)
+    check_trails(picked.doubt, picked.ellipticity, picked.flux / np.maximum(picked.error, 1e-30))
     return Seen(picked, curve, fwhm, sky.level, noise, tuple(notes))
 
 
@@ -120,7 +119,7 @@ def _no_stars() -> Stars:
     return Stars(x, y, flux, error, peak, fwhm, ellipticity, angle, np.zeros(0, object))
 
 
-def _extract(clean: Pixels, noise: float, bad: NDArray[np.bool_]) -> NDArray[np.void]:
+def _extract(clean: Pixels, noise: float, bad: NDArray[np.bool_] | None) -> NDArray[np.void]:
     for threshold in (THRESHOLD / 2.2, THRESHOLD, 3 * THRESHOLD):
         # The filter takes noise away; a threshold is of the unfiltered frame.
         try:
@@ -161,7 +160,7 @@ def _usual_size(
 
 
 def _placed(
-    clean: Pixels, x: Array, y: Array, size: float, bad: NDArray[np.bool_]
+    clean: Pixels, x: Array, y: Array, size: float, bad: NDArray[np.bool_] | None
 ) -> tuple[Array, Array]:
     """Windowed positions; where they run away, the first ones."""
     wx, wy, flag = sep.winpos(clean, x, y, size / 2.3548, mask=bad)
@@ -206,7 +205,8 @@ def _grow(
     clean: Pixels, variance: Pixels, x: Array, y: Array, size: float, doubt: Names, noise: float
 ) -> tuple[Growth | None, Array, Array, Array]:
     """The curve of growth from bright single stars; then all stars in the few radii that count."""
-    core, spread = _sums(clean, variance, x, y, np.array([size]))
+    core = _sums(clean, x, y, np.array([size]))
+    spread = _sums(variance, x, y, np.array([size]), exact=False)
     ratio = core[:, 0] / np.sqrt(np.maximum(spread[:, 0], 1e-30))
     curve = None
     for _ in range(2):
@@ -214,26 +214,26 @@ def _grow(
         if len(chosen) < growth.FEWEST:
             break
         radii = growth.RINGS * size
-        sums, of_sums = _sums(clean, variance, x[chosen], y[chosen], radii)
+        sums = _sums(clean, x[chosen], y[chosen], radii)
+        of_sums = _sums(variance, x[chosen], y[chosen], radii, exact=False)
         curve = growth.fit(radii, sums, of_sums, APERTURE)
-        if curve is None or abs(curve.fwhm / size - 1) < 0.03:
+        if curve is None or abs(curve.fwhm / size - 1) < _NEAR:
             break
         size = float(np.clip(curve.fwhm, 1.0, 80.0))
     if curve is not None:
         size = curve.radii[0] / growth.RINGS[0]
     radii = np.concatenate((CORE, growth.RINGS[:6])) * size
-    sums, of_sums = _sums(clean, variance, x, y, radii)
-    return curve, radii, sums, of_sums
+    sums = _sums(clean, x, y, radii)
+    at = len(CORE) + APERTURE
+    return curve, radii, sums, _sums(variance, x, y, radii[at : at + 1], exact=False)[:, 0]
 
 
-def _sums(clean: Pixels, variance: Pixels, x: Array, y: Array, radii: Array) -> tuple[Array, Array]:
-    """The light within each radius, and its variance: (n, k)."""
+def _sums(plane: Pixels, x: Array, y: Array, radii: Array, exact: bool = True) -> Array:
+    """What is within each radius: (n, k). Not exact is by whole pixels: enough for a variance."""
     sums = np.empty((len(x), len(radii)))
-    spread = np.empty_like(sums)
     for k, radius in enumerate(radii):
-        sums[:, k] = sep.sum_circle(clean, x, y, radius, subpix=0)[0]
-        spread[:, k] = sep.sum_circle(variance, x, y, radius, subpix=1)[0]
-    return sums, spread
+        sums[:, k] = sep.sum_circle(plane, x, y, radius, subpix=0 if exact else 1)[0]
+    return sums
 
 
 def _tellers(
@@ -254,57 +254,3 @@ def _tellers(
         if len(alone) >= 8:
             break
     return alone[np.argsort(-light[alone])][:_TELLERS]
-
-
-def _half_light(radii: Array, sums: Array) -> Array:
-    """The radius that holds half of the light within the largest but one."""
-    half = 0.5 * sums[:, -2:-1]
-    above = np.argmax(sums >= half, axis=1)
-    rows = np.arange(len(sums))
-    before = np.where(above > 0, sums[rows, np.maximum(above - 1, 0)], 0.0)
-    inner = np.where(above > 0, radii[np.maximum(above - 1, 0)], 0.0)
-    # Light grows about as the area: between two radii it is their squares that are even.
-    step = (half[:, 0] - before) / np.maximum(sums[rows, above] - before, 1e-30)
-    return np.asarray(np.sqrt(inner**2 + np.clip(step, 0, 1) * (radii[above] ** 2 - inner**2)))
-
-
-def _typical(half: Array, doubt: Names, ratio: Array) -> float:
-    good = (doubt == "") & (ratio > 20) & (half > 0)
-    if good.sum() < 3:
-        good = half > 0
-    return float(np.median(half[good])) if good.any() else 1.0
-
-
-def _shapes(doubt: Names, half: Array, ratio: Array, sums: Array, at: int) -> None:
-    """Marks what is sharper or broader than stars, where it is bright enough to tell."""
-    typical = _typical(half, doubt, ratio)
-    slack = 3.0 / np.maximum(ratio, 1e-6)
-    free = doubt == ""
-    doubt[free & (half < (_SHARP - slack) * typical)] = "too sharp"
-    doubt[free & (half > (_BROAD + slack) * typical)] = "extended in the frame"
-    doubt[free & ~(sums[:, at] > 0)] = "no light"
-
-
-def _neighbours(
-    doubt: Names, x: Array, y: Array, flux: Array, radius: float, curve: Growth | None
-) -> None:
-    """Marks stars whose aperture has light of others."""
-    if curve is None or len(x) < 2:
-        return
-    reach = float(curve.radii[-1])
-    i, j = pairs_within(x, y, x, y, reach)
-    other = i != j
-    i, j = i[other], j[other]
-    away = np.hypot(x[i] - x[j], y[i] - y[j])
-    # A neighbour's light per square pixel at that distance, over the aperture.
-    a2 = curve.alpha**2
-    density = (curve.beta - 1) / (np.pi * a2) * (1 + away**2 / a2) ** -curve.beta
-    got = np.minimum(np.pi * radius**2 * density, 1.0) * np.maximum(flux[j], 0)
-    beside = np.bincount(i, weights=got, minlength=len(x))
-    doubt[(doubt == "") & (beside > _NEIGHBOUR * np.maximum(flux, 0))] = "blended in the frame"
-
-
-def _check_trails(stars: Stars) -> None:
-    bright = (stars.flux > 20 * stars.error) & ~np.isin(stars.doubt, _SPOILT)
-    if bright.sum() >= 3 and float(np.median(stars.ellipticity[bright])) > _TRAILED:
-        stars.doubt[stars.doubt != "saturated"] = "trailed"
