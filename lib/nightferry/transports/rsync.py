@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from nightferry.errors import ConfigError, NoRoom, Stopping, Unavailable
+from nightferry.errors import ConfigError, NoRoom, Retry, Stopping, Unavailable
 from nightferry.stores.base import Store
 from nightferry.stores.posix import PosixStore
 from nightferry.temporary import temporary_path
@@ -40,10 +40,11 @@ _LOOK = """mkdir -p -- "$(dirname -- "$1")" && : >>"$1" || exit 1
 stat -c %s -- "$1"; stat -f -c '%a %S' -- "$1"
 """
 _HASH = """sha256sum <"$1" """
-_BEGIN_AGAIN = """: >"$1" """
+# Who still writes to it, over another route, loses its name: what two wrote is never mixed.
+_BEGIN_AGAIN = """rm -f -- "$1" && : >"$1" """
 _FORGET = """rm -f -- "$1" """
 _FORGET_IF_EMPTY = """[ -s "$1" ] || rm -f -- "$1" """
-_SETTLE = """sync -- "$1" "$(dirname -- "$1")" """
+_SETTLE = """sync -- "$1" "$(dirname -- "$1")" && stat -c %s -- "$1" """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,13 @@ class RsyncTransport:
             self._far.ask_of(temporary, _FORGET)
             why = f"its bytes do not have the SHA-256 {parcel.sha256}"
             raise NotTheParcel.at(self._source, parcel, why)
-        self._far.ask_of(temporary, _SETTLE, waiting=lambda: tell(parcel.size))
+        arrived = int(self._far.ask_of(temporary, _SETTLE, waiting=lambda: tell(parcel.size)))
+        if arrived != parcel.size:
+            raise Retry(
+                f"route {self.route}: {parcel.destination_path} has {arrived} bytes at "
+                f"{self._far.location} once {parcel.size} were sent: another route brings the same "
+                "package there. This one is tried again when that has ended."
+            )
         return Sent(temporary, parcel.size - there, there)
 
     def _begin(self, parcel: Parcel, temporary: str, tell: Callable[[int], None]) -> int:
