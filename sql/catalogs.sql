@@ -23,22 +23,20 @@ UPDATE catalog c SET covered = c.covered + %(covered)s::int8multirange, loaded =
   stars = (SELECT count(*) FROM catalog_star s WHERE s.catalog = c.number)
 WHERE c.name = %(name)s;
 
--- name: covered
--- The part of these cells that is complete.
-SELECT (c.covered * %(cells)s::int8multirange)::text AS covered FROM catalog c WHERE c.name = %(name)s;
-
 -- name: cone
--- Ranges of cells, then the exact distance (haversine); one record a star, all in one answer. OFFSET 0
--- keeps each range a search of the index by itself: joined, the planner reads the whole table.
-SELECT string_agg(int8send(s.star) || float8send(s.ra) || float8send(s.dec) || array_send(s.numbers), '') AS records,
-       (SELECT c.columns FROM catalog c WHERE c.name = %(name)s) AS columns,
-       array_agg(rtrim(s.name)) FILTER (WHERE s.name IS NOT NULL) AS names
-FROM unnest(%(low)s::bigint[], %(high)s::bigint[]) r (low, high)
-CROSS JOIN LATERAL (
-  SELECT x.star, x.ra, x.dec, x.numbers, x.name FROM catalog_star x
-  WHERE x.catalog = (SELECT c.number FROM catalog c WHERE c.name = %(name)s) AND x.hpx >= r.low AND x.hpx < r.high OFFSET 0) s
-WHERE power(sin((radians(s.dec) - %(dec)s) / 2), 2)
-    + cos(radians(s.dec)) * cos(%(dec)s) * power(sin((radians(s.ra) - %(ra)s) / 2), 2) <= %(haversine)s;
+-- What of these cells is complete, and the stars: ranges of cells, then the exact distance (haversine); one record a star, all in one answer.
+-- OFFSET 0 keeps each range a search of the index by itself: joined, the planner reads the whole table.
+SELECT c.columns, (c.covered * %(cells)s::int8multirange)::text AS covered, found.records, found.names
+FROM catalog c CROSS JOIN LATERAL (
+  SELECT string_agg(int8send(s.star) || float8send(s.ra) || float8send(s.dec) || array_send(s.numbers), '') AS records,
+         array_agg(rtrim(s.name)) FILTER (WHERE s.name IS NOT NULL) AS names
+  FROM unnest(%(low)s::bigint[], %(high)s::bigint[]) r (low, high)
+  CROSS JOIN LATERAL (
+    SELECT x.star, x.ra, x.dec, x.numbers, x.name FROM catalog_star x
+    WHERE x.catalog = c.number AND x.hpx >= r.low AND x.hpx < r.high OFFSET 0) s
+  WHERE power(sin((radians(s.dec) - %(dec)s) / 2), 2)
+      + cos(radians(s.dec)) * cos(%(dec)s) * power(sin((radians(s.ra) - %(ra)s) / 2), 2) <= %(haversine)s) found
+WHERE c.name = %(name)s;
 
 -- name: known
 SELECT c.name, c.stars, c.loaded, c.covered::text AS covered FROM catalog c WHERE c.stars > 0 ORDER BY c.name;

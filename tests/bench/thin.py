@@ -58,12 +58,17 @@ def measure(ground: Ground) -> Iterator[Result]:
             for site, daemon in DAEMONS:
                 sites.start(site, daemon)
             with _observing(sites.source):
-                ground.tell("thin: waiting for the first package to cross")
+                ground.tell("thin: waiting until more is packed than the link carries")
                 until(lambda: _sent(interface) > PACKAGE, "a package over the link")
+                for _ in range(300):  # not more often: the question itself is work for the machine
+                    if _waiting(sites) > 2:
+                        break
+                    threading.Event().wait(1.0)
                 ground.tell(f"thin: {seconds:.0f} s of observations")
                 before, began = _sent(interface), time.monotonic()
                 threading.Event().wait(seconds)
                 sent, took = _sent(interface) - before, time.monotonic() - began
+                ground.tell(f"thin: {_waiting(sites)} packages wait at the end")
     yield result(line, [(float(sent), BITS / 8 * took)])
 
 
@@ -73,6 +78,11 @@ def _apart(sites: Chain) -> None:
     host = yaml.safe_load(path.read_text())
     del host["locations"]["center-buffer"]
     path.write_text(yaml.safe_dump(host))
+
+
+def _waiting(sites: Chain) -> int:
+    """Packages that have still to cross. None at the end: the link had nothing more to carry."""
+    return int(sites.rows("SELECT count(*) AS packages FROM crossing")[0].packages)
 
 
 def _sent(interface: str) -> int:

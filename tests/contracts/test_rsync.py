@@ -131,7 +131,8 @@ def test_the_same_package_from_two_routes_at_once_is_one(far_host: Sshd, tmp_pat
             first = beside.submit(ends.transport.send, parcel, tell)
             assert begun.wait(60)
             second = other.send(parcel)
-            assert first.result().temporary == second.temporary
+            beaten = first.exception()  # or ended after it, with nothing to add
+        assert beaten is None or "another route brings the same package" in str(beaten)
         assert get(ends.destination, second.temporary) == DATA * 3
 
 

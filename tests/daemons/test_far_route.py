@@ -61,8 +61,12 @@ def test_a_wrong_host_key_is_the_routes_trouble_and_heals(apart: Ground, far_hos
     (broken,) = apart.ask("SELECT state::text, reason FROM breaker WHERE name = 'dome-to-center'")
     assert broken.state == "open", "one bundle is all that waits, and it has asked"
     assert "far host's key" in broken.reason
-    with Running(apart.sites).start():
-        wait_until(lambda: apart.answer() == "YES", 60, "a safe night")
+    whole = "SELECT count(*) FROM breaker WHERE name = 'dome-to-center' AND state = 'closed'"
+    with Running(apart.sites).start({"dome": ("transfer",)}):  # it probes what is broken
+        wait_until(lambda: apart.one(whole) == 1, 90, "the route's breaker, closed again")
+    apart.ask("UPDATE job SET due = now() WHERE state = 'waiting'")
+    apart.travel()
+    assert apart.answer() == "YES"
 
 
 def test_a_far_disk_with_less_room_than_it_said_is_waited_for_and_nothing_is_blocked(

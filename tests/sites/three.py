@@ -34,6 +34,7 @@ DAEMONS = {
 }
 BUFFERS = {"dome-buffer": 100, "center-buffer": 10, "center-spare": 20, "vault-buffer": 100}
 SATELLITE = {"ssh": 2222, "database": 5433}  # ports on the dome, of the proxy that adds delay
+_UNHURRIED = {"tick": "4 s", "wanted": "10 s", "poll": "1 s"}  # what asks less, waits less
 _SETTLE = {
     "quiet": "0.5 s",
     "looks": 2,
@@ -110,7 +111,7 @@ class ThreeSites:
             "host": site,
             "database": self._dsn(site, **(far if self.satellite and site == "dome" else {})),
             "locations": {name: str(self.path(name)) for name in self.places(site)},
-            "timing": {**QUICK, "lease": "30 s"},
+            "timing": {**QUICK, **(_UNHURRIED if self.satellite else {}), "lease": "30 s"},
         }
 
     def _dsn(self, site: str, **how: object) -> str:

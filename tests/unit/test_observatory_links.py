@@ -21,7 +21,7 @@ def test_a_loop_of_routes_is_refused() -> None:
 @pytest.mark.parametrize(
     ("route", "complaint"),
     [
-        ("{from: dome-buffer, to: center-buffer, transport: pigeon}", "known: .*local"),
+        ("{from: dome-buffer, to: center-buffer, transport: pigeon}", "known: bbcp, local"),
         ("{from: dome-buffer, to: center-buffer, transport: rsync}", "lacks 'account'"),
         ("{from: dome-buffer, to: center-buffer, settings: {sped: 1}}", "unknown key 'sped'"),
     ],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nightferry.catalogs.base import Ask, Catalog, Field, Found, MissingTile, Stars
+from nightferry.catalogs.base import Ask, Catalog, Field, Found, MissingTile
 from nightferry.catalogs.definition import Definition
 from nightferry.catalogs.records import from_bytes
 from nightferry.catalogs.sky import Coverage, cone, tiles_inside
@@ -24,33 +24,31 @@ class Cache:
 
     def field(self, field: Field) -> Found:
         """As :class:`nightferry.catalogs.base.Catalog`."""
-        cells = cone(field.ra, field.dec, field.radius)
-        coverage = self._coverage(cells)
-        if self.remote is not None and not coverage.contains(
+        found = self._found(field)
+        if self.remote is not None and not found.coverage.contains(
             tiles_inside(field.ra, field.dec, field.radius)
         ):
             found = self.remote.field(field)
             if self.keep is not None:
                 self.keep(self.definition, found)
             return found
-        if not coverage:
+        if not found.coverage:
             key = self.definition.key
             raise MissingTile(
                 f"catalog {key}",
                 f"{key} has no tile at {field}: nf catalog load FILE --catalog {key}",
             )
-        return Found(self._stars(field, cells), coverage)
+        return found
 
-    def _coverage(self, cells: Coverage) -> Coverage:
-        rows = self.ask("catalogs.covered", name=self.definition.key, cells=str(cells))
-        return Coverage.from_text(rows[0][0]) if rows else Coverage.of([], [])
-
-    def _stars(self, field: Field, cells: Coverage) -> Stars:
+    def _found(self, field: Field) -> Found:
+        """The stars, and what of the field is complete, in one answer of the database."""
+        cells = cone(field.ra, field.dec, field.radius)
         rows = self.ask(
-            "catalogs.cone", name=self.definition.key, low=cells.low.tolist(),
+            "catalogs.cone", name=self.definition.key, cells=str(cells), low=cells.low.tolist(),
             high=cells.high.tolist(), ra=float(np.radians(field.ra)),
             dec=float(np.radians(field.dec)),
             haversine=float(np.sin(np.radians(field.radius) / 2) ** 2),
         )  # fmt: skip
-        records, columns, names = rows[0]
-        return from_bytes(records or b"", tuple(columns), tuple(names or ()))
+        columns, covered, records, names = rows[0] if rows else ((), "{}", None, None)
+        stars = from_bytes(records or b"", tuple(columns), tuple(names or ()))
+        return Found(stars, Coverage.from_text(covered))

@@ -1,6 +1,8 @@
 """One exposure calibrated: which catalogue and transformation, which stars, what came of it.
 
 A failure is a result too: it has its reason, and the stars as far as they were understood.
+
+Over 300 lines: a catalogue, its stars, the fit and what is said of it are one way.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

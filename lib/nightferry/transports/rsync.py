@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from nightferry.errors import ConfigError, NoRoom, Stopping, Unavailable
+from nightferry.errors import ConfigError, NoRoom, Retry, Stopping, Unavailable
 from nightferry.stores.base import Store
 from nightferry.stores.posix import PosixStore
 from nightferry.temporary import temporary_path
@@ -47,17 +47,18 @@ _LOOK = """mkdir -p -- "$(dirname -- "$1")" && : >>"$1" || exit 1
 stat -c %s -- "$1"; stat -f -c '%a %S' -- "$1"
 """
 _HASH = """sha256sum <"$1" """
-_BEGIN_AGAIN = """: >"$1" """
+# Who still writes to it, over another route, loses its name: what two wrote is never mixed.
+_BEGIN_AGAIN = """rm -f -- "$1" && : >"$1" """
 _WHOLE = f"""mkdir -p -- "$(dirname -- "$1")" || exit 1
 [ -s "$1" ] && exit {_BEGUN_BEFORE}
 : >>"$1" || exit 1
 set -- "$1" "$2" $(stat -f -c '%a %S' -- "$1")
 [ $(($3 * $4)) -ge "$2" ] || {{ rm -f -- "$1"; exit {_NO_ROOM}; }}
-cat >>"$1" && sync -- "$1" "$(dirname -- "$1")"
+cat >>"$1" && sync -- "$1" "$(dirname -- "$1")" && stat -c %s -- "$1"
 """
 _FORGET = """rm -f -- "$1" """
 _FORGET_IF_EMPTY = """[ -s "$1" ] || rm -f -- "$1" """
-_SETTLE = """sync -- "$1" "$(dirname -- "$1")" """
+_SETTLE = """sync -- "$1" "$(dirname -- "$1")" && stat -c %s -- "$1" """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,8 @@ class RsyncTransport:
                 stop.set()
                 raise
         self._compare(parcel, temporary, hashing.result())
-        self._far.ask_of(temporary, _SETTLE, waiting=lambda: tell(parcel.size))
+        said = self._far.ask_of(temporary, _SETTLE, waiting=lambda: tell(parcel.size))
+        self._whole(parcel, said)
         return Sent(temporary, parcel.size - there, there)
 
     def _send_whole(self, parcel: Parcel, temporary: str, tell: Callable[[int], None]) -> bool:
@@ -166,7 +168,17 @@ class RsyncTransport:
         if ended.code:
             raise self._trouble(parcel, ended)
         self._compare(parcel, temporary, digest.hexdigest())
+        self._whole(parcel, ended.said)
         return True
+
+    def _whole(self, parcel: Parcel, arrived: str) -> None:
+        """Nobody else wrote to it: it has ``arrived`` bytes."""
+        if int(arrived) != parcel.size:
+            raise Retry(
+                f"route {self.route}: {parcel.destination_path} has {int(arrived)} bytes at "
+                f"{self._far.location} once {parcel.size} were sent: another route brings the same "
+                "package there. This one is tried again when that has ended."
+            )
 
     def _compare(self, parcel: Parcel, temporary: str, sha256: str) -> None:
         """What was read here is what the ledger says; else nothing of it stays there."""
