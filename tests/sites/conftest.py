@@ -20,7 +20,7 @@ from tests.sites.three import PASSWORD, SATELLITE, SITES, Ground, ThreeSites
 from tests.sshd import configured, make_key, sshd_program
 
 FRAMES = 28
-LATE = 0.05  # seconds that the satellite's way takes, each way
+LATE = 0.15  # seconds that the satellite's way takes, each way
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def ground() -> Iterator[Ground]:
             hosts[site].start(program, "-D", "-f", far[site].configuration)
         center = far["center"].known_hosts
         known = center.read_text()
-        center.write_text(known + known.replace("center", f"[satellite]:{SATELLITE['ssh']}", 1))
-        for port, to in ((SATELLITE["ssh"], "center:22"), (SATELLITE["database"], "ledger:5432")):
-            hosts["dome"].start(sys.executable, "-m", "tests.sites.delay", str(port), to, str(LATE))
+        center.write_text(known + known.replace("center", f"[satellite]:{SATELLITE}", 1))
+        late = ["-m", "tests.sites.delay", str(SATELLITE), "center:22", str(LATE)]
+        hosts["dome"].start(sys.executable, *late)
         yield Ground(hosts, server, far, dict(camera.frames(count=FRAMES)))
 
 
@@ -66,11 +66,9 @@ def sites(ground: Ground, sites_template: str) -> Iterator[Callable[..., ThreeSi
     with ExitStack() as ends:
         ends.callback(ground.network.heal)
 
-        def make(
-            routes: dict[str, dict[str, object]], archives: dict[str, str], **more: bool
-        ) -> ThreeSites:
+        def make(routes: dict[str, dict[str, object]], archives: dict[str, str]) -> ThreeSites:
             dsn = ends.enter_context(new_database(ground.ledger.dsn, sites_template))
-            scene = ThreeSites(ground, dsn, routes, archives, **more)
+            scene = ThreeSites(ground, dsn, routes, archives)
             ends.callback(_emptied, scene)
             ends.callback(scene.close)
             scene.ask("SELECT trust_incarnation('a clone for a test')")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sites.three import ThreeSites
+from tests.sites.three import SATELLITE, ThreeSites
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sites")]
 Make = Callable[..., ThreeSites]
@@ -56,9 +56,8 @@ def test_a_night_goes_to_several_destinations_though_the_power_goes(sites: Make)
 
 
 def test_a_night_crosses_a_satellite_that_is_late_and_away_for_a_while(sites: Make) -> None:
-    """The database is as far as the centre's disk, and what is asked of it as late."""
-    over = {**TO_CENTER, "settings": {"account": "root@satellite", "port": 2222, "streams": 4}}
-    scene = sites({"satellite": over}, AT_THE_CENTER, satellite=True)
+    over = {**TO_CENTER, "settings": {"account": "root@satellite", "port": SATELLITE, "streams": 4}}
+    scene = sites({"satellite": over}, AT_THE_CENTER)
     scene.take()
     scene.start()
     scene.await_part(0.4)

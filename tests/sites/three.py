@@ -33,8 +33,7 @@ DAEMONS = {
     "vault": ("verify", "archive"),
 }
 BUFFERS = {"dome-buffer": 100, "center-buffer": 10, "center-spare": 20, "vault-buffer": 100}
-SATELLITE = {"ssh": 2222, "database": 5433}  # ports on the dome, of the proxy that adds delay
-_UNHURRIED = {"tick": "4 s", "wanted": "10 s", "poll": "1 s"}  # what asks less, waits less
+SATELLITE = 2222  # the port on the dome of the proxy that adds delay
 _SETTLE = {
     "quiet": "0.5 s",
     "looks": 2,
@@ -68,7 +67,6 @@ class ThreeSites:
     dsn: str
     routes: Mapping[str, Mapping[str, object]]
     archives: Mapping[str, str]
-    satellite: bool = False  # the dome reaches the database over it
     running: dict[tuple[str, str], Process] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,13 +103,12 @@ class ThreeSites:
             )  # type: ignore[misc]
 
     def _host(self, site: str) -> dict[str, object]:
-        far = {"hostaddr": "127.0.0.1", "port": SATELLITE["database"]}
         return {
             "site": site,
             "host": site,
-            "database": self._dsn(site, **(far if self.satellite and site == "dome" else {})),
+            "database": self._dsn(site),
             "locations": {name: str(self.path(name)) for name in self.places(site)},
-            "timing": {**QUICK, **(_UNHURRIED if self.satellite else {}), "lease": "30 s"},
+            "timing": {**QUICK, "lease": "30 s"},
         }
 
     def _dsn(self, site: str, **how: object) -> str:
