@@ -49,12 +49,13 @@ stat -c %s -- "$1"; stat -f -c '%a %S' -- "$1"
 _HASH = """sha256sum <"$1" """
 # Who still writes to it, over another route, loses its name: what two wrote is never mixed.
 _BEGIN_AGAIN = """rm -f -- "$1" && : >"$1" """
+# 1<>: another that goes on with it meanwhile writes the same bytes to the same places.
 _WHOLE = f"""mkdir -p -- "$(dirname -- "$1")" || exit 1
 [ -s "$1" ] && exit {_BEGUN_BEFORE}
 : >>"$1" || exit 1
 set -- "$1" "$2" $(stat -f -c '%a %S' -- "$1")
 [ $(($3 * $4)) -ge "$2" ] || {{ rm -f -- "$1"; exit {_NO_ROOM}; }}
-cat >>"$1" && sync -- "$1" "$(dirname -- "$1")" && stat -c %s -- "$1"
+cat 1<>"$1" && sync -- "$1" "$(dirname -- "$1")" && stat -c %s -- "$1"
 """
 _FORGET = """rm -f -- "$1" """
 _FORGET_IF_EMPTY = """[ -s "$1" ] || rm -f -- "$1" """
