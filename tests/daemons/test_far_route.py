@@ -63,7 +63,7 @@ def test_a_wrong_host_key_is_the_routes_trouble_and_heals(apart: Ground, far_hos
     assert "far host's key" in broken.reason
     whole = "SELECT count(*) FROM breaker WHERE name = 'dome-to-center' AND state = 'closed'"
     with Running(apart.sites).start({"dome": ("transfer",)}):  # it probes what is broken
-        wait_until(lambda: apart.one(whole) == 1, 90, "the route's breaker, closed again")
+        wait_until(lambda: apart.one(whole) == 1, 180, "the route's breaker, closed again")
     apart.ask("UPDATE job SET due = now() WHERE state = 'waiting'")
     apart.travel()
     assert apart.answer() == "YES"
