@@ -229,33 +229,6 @@ def test_a_copy_of_4_gb_is_stopped_within_ten_seconds_and_goes_on_where_it_was(h
     host.nf("jobs", "cancel", str(job[0]), "--why", "the disk is to stay small")
 
 
-def test_a_full_disk_of_the_database_is_waited_for_and_said_once(host: Host) -> None:
-    host.systemctl("stop", "nightferry.target")
-    home = "/var/lib/nightferry"
-    host.machine.sh(
-        f"mkdir -p /run/var; mount -t tmpfs -o size=$(($(du -sm {home} | cut -f1) + 60))M,mode=755"
-        f" small /run/var; cp -a {home}/. /run/var; chown --reference={home} /run/var;"
-        f" chmod --reference={home} /run/var; mount --bind /run/var {home}"
-    )
-    host.systemctl("start", "nightferry.target")
-    host.await_ready()
-    before = host.machine.now()
-    host.machine.sh(f"dd if=/dev/zero of={home}/filler bs=64k status=none || true")
-    names = [f"late-{number}.txt" for number in range(300)]
-    for name in names:
-        host.put(name, name.encode() * 50)
-    host.await_status("ingest", "waiting for the database since ", 90)
-    assert "camera" in host.machine.ask("nf", "status").stdout or host.db_is_away()
-    host.machine.run("rm", f"{home}/filler")
-    wait_until(lambda: host.archived(names[-1]) == ["disk-a", "disk-b"], 180, "the last of them")
-    told = [line for line in host.said("ingest", before).splitlines() if "database" in line]
-    away, back = [t for t in told if "is back" not in t], [t for t in told if "is back" in t]
-    assert len(back) == len(away)  # each time once, however often it was tried
-    assert len(away) <= 3, told
-    host.systemctl("stop", "nightferry.target")
-    host.machine.sh(f"umount {home}; cp -a /run/var/. {home}; umount /run/var")
-
-
 def test_what_is_killed_comes_back_and_goes_on(host: Host) -> None:
     pids = {daemon: host.main_pid(daemon) for daemon in DAEMONS}
     names = take(host, 2)
