@@ -61,5 +61,7 @@ def test_a_crowded_frame_says_how_many_of_its_stars_are_blended() -> None:
     crowded = shoot(4, stars=4000, apart_by=0.0)
     row = calibrated(crowded.content, crowded.sky).columns
     assert row["state"] == "good"
-    assert abs(row["zero_point"] - crowded.zero_point) < 0.03
+    # No star stands alone, and so its light beyond the aperture is not known: that is said.
+    assert any("no curve of growth" in flag for flag in row["flags"])
+    assert abs(row["zero_point"] - crowded.zero_point) < 0.2
     assert row["detail"]["not used"]["blended in the frame"] > 300
