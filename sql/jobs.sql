@@ -235,8 +235,9 @@ DELETE FROM lease WHERE holder = ANY(%(workers)s) RETURNING location, kind;
 SELECT holder FROM lease WHERE location = %(location)s AND kind = %(kind)s AND until > clock_timestamp();
 
 -- name: breaker_fails
--- Three different subjects in a row open it.
-INSERT INTO breaker AS b (name, subjects, reason) VALUES (%(name)s, ARRAY[%(subject)s], %(reason)s)
+-- So many different subjects in a row open it: the first does where one is enough.
+INSERT INTO breaker AS b (name, subjects, reason, state)
+VALUES (%(name)s, ARRAY[%(subject)s], %(reason)s, CASE WHEN %(opens_after)s <= 1 THEN 'open' ELSE 'closed' END::breaker_state)
 ON CONFLICT (name) DO UPDATE SET
   subjects = CASE WHEN %(subject)s = ANY(b.subjects) THEN b.subjects ELSE b.subjects || %(subject)s::text END,
   reason = EXCLUDED.reason,
