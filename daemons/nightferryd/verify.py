@@ -20,7 +20,7 @@ from nightferry.child import Work
 from nightferry.courtesy import Pace, last_in_the_queue
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx, json
-from nightferry.errors import GaveWay, GiveUp, Occupied, Retry, Unreadable
+from nightferry.errors import Cancelled, GaveWay, GiveUp, Occupied, Retry, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.log import tell
 from nightferry.packaging.sidecar import SUFFIX, Sidecar, render
@@ -154,8 +154,13 @@ def _giving_way(job: Job, settings: Settings, work: Work, before: int) -> Callab
         if time.monotonic() - looked < LOOK_EVERY:
             return
         looked = time.monotonic()
-        rows = work.ask("jobs.more_urgent", kind="verify", place=job.place, priority=PATIENT)
-        if rows[0][0]:
+        ours, urgent = work.ask(
+            "jobs.more_urgent", kind="verify", place=job.place, priority=PATIENT,
+            id=job.id, claim=job.claim,
+        )[0]  # fmt: skip
+        if not ours:
+            raise Cancelled("it was cancelled, or another worker has it")
+        if urgent:
             raise GaveWay(f"more urgent work waits at {job.place}")
 
     pace = Pace(_rate(job, settings), look)

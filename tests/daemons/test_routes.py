@@ -94,7 +94,7 @@ def test_a_transfer_tells_how_far_it_is_and_is_cancelled_in_the_middle(slow_link
     assert 0 < job["done"] < job["done_of"]
     assert 100_000 < job["rate"] < 2_000_000  # a chunk at a time
     for told in (heard["shown"], heard["routes"]):
-        assert re.search(r"MB, \d+ %, \d+\.\d kB/s, \d+ s left", str(told)), told
+        assert re.search(r"MB, \d+ %, \d+\.\d [kM]B/s, \d+ s left", str(told)), told
     assert site.copies("center-buffer") == []
     assert site.one("SELECT reason FROM blocked") == "cancelled"
     partial = [p for p in site.sites.path("center-buffer").rglob("*.part") if p.stat().st_size > 0]

@@ -360,8 +360,12 @@ def test_a_canary_is_sent_each_day_by_its_timer_and_leaves_nothing(host: Host) -
     assert host.machine.value("nightferry-canary.timer", "UnitFileState") == "enabled"
     before = host.machine.now()
     host.systemctl("start", "--no-block", "nightferry-canary.service")
-    wait_until(lambda: "Nothing of it is left." in host.said("canary", before), 110, "its verdict")
-    assert "came back whole from disk-a, disk-b" in " ".join(host.said("canary", before).split())
+
+    def said() -> str:
+        return " ".join(host.said("canary", before).split())
+
+    wait_until(lambda: "Nothing of it is left." in said(), 110, "its verdict")
+    assert "came back whole from disk-a, disk-b" in said()
     for place in ("/data/frames", "/srv/buffer", "/mnt/a", "/mnt/b"):
         left = host.machine.path(place).rglob("*nightferry-canary-*")
         assert not [path for path in left if path.is_file()], place
