@@ -61,8 +61,10 @@ END $$;
 REVOKE ALL ON FUNCTION grant_canary(name) FROM PUBLIC;
 DO $$ BEGIN PERFORM grant_canary(h.role) FROM host_role h JOIN pg_roles r ON r.rolname = h.role; END $$;
 
--- The rule of 0030, and of canaries: they need no copies, no leave and no age, wherever they are. A hold,
--- the switch and the database's identity keep them as they keep everything.
+-- The rule of 0005, whose clauses each say their own: 'copies' that too few archives hold it, 'proof' that
+-- those who do, as many as are needed, were not all read. What is being staged is still needed. Canaries
+-- need no copies, no leave and no age, wherever they are: a hold, the switch and the database's identity
+-- keep them as they keep everything.
 CREATE OR REPLACE FUNCTION deletion_clauses(copy uuid, deletion uuid DEFAULT NULL, again boolean DEFAULT false)
 RETURNS TABLE (clause text, holds boolean, detail text) LANGUAGE sql STABLE AS $$
   WITH c AS (
