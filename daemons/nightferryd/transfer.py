@@ -8,7 +8,6 @@ Killed    at any moment: safe. Partials carry the package's uuid and are gone on
           across is in the ledger one by one, and only verify, at the other end, publishes it.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
 from nightferry.errors import (
-    Cancelled,
-    GaveWay,
     GiveUp,
     NoAnswer,
     Stopping,
@@ -30,10 +27,10 @@ from nightferry.errors import (
     Unreadable,
 )
 from nightferry.jobs import Job, Wanted
+from nightferry.right_of_way import RightOfWay
 from nightferry.transports import NotTheParcel, Parcel, Sent, Transport, open_transport
 
 TELL_EVERY = 0.2  # seconds between two words of how far the crossing is
-LOOK_EVERY = 1.0  # seconds between two looks for more urgent work, or a cancellation
 LONGEST_WAIT = timedelta(minutes=5)  # of a package for others to cross with
 AHEAD = 2  # bundles of a route and priority that are formed at once: one crosses, the next waits
 
@@ -98,7 +95,7 @@ class Crossing:
 
     def __init__(self, job: Job, work: Work, whole: int) -> None:
         self.job, self.work, self.whole = job, work, whole
-        self._looked = time.monotonic()
+        self._way = RightOfWay(job, work, job.priority, "a more urgent bundle")
         self.stopped = Event()
         self.refused: GiveUp | None = None
         self._reached: dict[str, int] = {}
@@ -115,17 +112,7 @@ class Crossing:
 
     def tell(self) -> None:
         self.work.progress(sum(list(self._reached.values())), self.whole)
-        if time.monotonic() - self._looked < LOOK_EVERY:
-            return
-        self._looked = time.monotonic()
-        ours, urgent = self.work.ask(
-            "jobs.more_urgent", kind="transfer", place=self.job.place, priority=self.job.priority,
-            id=self.job.id, claim=self.job.claim,
-        )[0]  # fmt: skip
-        if not ours:
-            raise Cancelled("it was cancelled, or another worker has it; what arrived is kept")
-        if urgent:
-            raise GaveWay(f"a more urgent bundle waits at {self.job.place}")
+        self._way.look()
 
     def conclude(self, parcel: Parcel, future: Future[Sent]) -> None:
         try:

@@ -20,17 +20,17 @@ from nightferry.child import Work
 from nightferry.courtesy import Pace, last_in_the_queue
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx, json
-from nightferry.errors import Cancelled, GaveWay, GiveUp, Occupied, Retry, Unreadable
+from nightferry.errors import GaveWay, GiveUp, Occupied, Retry, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.log import tell
 from nightferry.packaging.sidecar import SUFFIX, Sidecar, render
 from nightferry.readback import Reading, Unfinished
+from nightferry.right_of_way import RightOfWay
 from nightferry.stores.base import Store
 from nightferry.yamlfile import Size
 
 PATIENT = 800  # jobs from this priority on give way to all others
 LEAST_RATE = 20_000_000  # bytes/s; a reading that takes days would be interrupted for ever
-LOOK_EVERY = 1.0  # seconds between two looks for more urgent work
 
 
 @dataclass(frozen=True)
@@ -145,23 +145,12 @@ def _giving_way(job: Job, settings: Settings, work: Work, before: int) -> Callab
     ``before``: bytes that an earlier claim has read.
     """
     facts: dict[str, Any] = job.facts
-    looked = time.monotonic()
+    way = RightOfWay(job, work, PATIENT, "more urgent work")
     done = 0
 
     def look() -> None:
-        nonlocal looked
         work.progress(done, facts["size"])
-        if time.monotonic() - looked < LOOK_EVERY:
-            return
-        looked = time.monotonic()
-        ours, urgent = work.ask(
-            "jobs.more_urgent", kind="verify", place=job.place, priority=PATIENT,
-            id=job.id, claim=job.claim,
-        )[0]  # fmt: skip
-        if not ours:
-            raise Cancelled("it was cancelled, or another worker has it")
-        if urgent:
-            raise GaveWay(f"more urgent work waits at {job.place}")
+        way.look()
 
     pace = Pace(_rate(job, settings), look)
 
