@@ -153,6 +153,11 @@ INSERT INTO blocked (kind, subject, reason, evidence)
 SELECT kind, subject, 'cancelled', jsonb_build_object('message', %(why)s::text) FROM gone
 ON CONFLICT (kind, subject) DO NOTHING RETURNING kind, subject;
 
+-- name: stop_what_goes_to
+-- A drained place: what is on its way there is derived again, by another way, or when it is resumed. A
+-- worker hears of it as of a cancelled one.
+DELETE FROM job WHERE kind IN ('transfer', 'archive') AND split_part(subject, '@', 2) = %(name)s;
+
 -- name: release
 DELETE FROM blocked WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(subject)s::text IS NULL OR subject = %(subject)s)
   AND (%(reason)s::text IS NULL OR reason = %(reason)s) RETURNING kind, subject, reason;

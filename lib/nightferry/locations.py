@@ -52,6 +52,17 @@ def init(tx: Tx, name: str, path: Path) -> "Capabilities | ObjectCapabilities":
     return found
 
 
+def set_active(tx: Tx, name: str, active: bool, reason: str) -> bool:
+    """A person drains a location, or lets it take copies again; whether that changed anything."""
+    if not tx.run("locations.set_active", name=name, active=active):
+        return False
+    if not active:
+        tx.run("jobs.stop_what_goes_to", name=name)
+        why = jsonb({"reason": reason})
+        tx.run("event.tell", what="location drained", subject=name, detail=why)
+    return True
+
+
 def _hand_over(path: Path) -> None:
     """The folders that a trial made, if root did: the daemons' own user moves things into them."""
     try:

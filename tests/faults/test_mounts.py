@@ -110,7 +110,9 @@ def test_a_disk_in_trouble_loses_nothing_stops_nothing_else_and_goes_on_when_it_
     if not trouble.readable:
         wait_until(lambda: struck.is_away("dome-source"), PATIENCE, "word of the source in trouble")
     struck.answers()
-    assert struck.workers() == [], "a second worker was started beside one that hangs"
+    wait_until(
+        lambda: struck.workers() == [], PATIENCE, "no second worker beside one that hangs"
+    )  # a place is asked by a child of its own, which is there for a moment
     assert struck.present("dome-source") == frames
     assert struck.present("archive-b") == 0
     for table in ("lost_file", "quarantine", "blocked"):

@@ -200,7 +200,7 @@ class ThreeSites:
 
     def drain(self, location: str) -> None:
         """A person's word, on the database's own machine."""
-        self.db.run(lambda tx: tx.run("locations.set_active", name=location, active=False))
+        self.db.run(lambda tx: locations.set_active(tx, location, False, "a test"))
 
     # --- what came of it
 

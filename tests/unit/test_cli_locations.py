@@ -87,6 +87,19 @@ def test_a_drained_location_takes_nothing_new_and_still_counts(ledger: Ledger, n
     assert nf("locations", "drain", "nowhere", "why").code == 3
 
 
+def test_what_is_on_its_way_to_a_drained_location_is_stopped(ledger: Ledger, nf: Nf) -> None:
+    ledger.execute(
+        "INSERT INTO job (kind, subject, place, needs) VALUES ('transfer', 'b1@vault-a', 'x', 'link'),"
+        " ('archive', 'p1@vault-a', 'vault-a', 'vault-a'), ('archive', 'p1@vault-b', 'vault-b', 'vault-b'),"
+        " ('verify', 'c1@vault-a', 'vault-a', 'vault-a')"
+    )
+    left = "SELECT kind || ' ' || subject AS job FROM job ORDER BY 1"
+    nf("locations", "resume", "vault-a")
+    assert len(ledger.execute(left)) == 4
+    nf("locations", "drain", "vault-a", "new shelves")
+    assert [row.job for row in ledger.execute(left)] == ["archive p1@vault-b", "verify c1@vault-a"]
+
+
 def test_a_mass_of_missing_files_is_believed_on_a_persons_word(ledger: Ledger, nf: Nf) -> None:
     assert nf("locations", "accept-missing", "dome-disk").code == 1
     ledger.execute(

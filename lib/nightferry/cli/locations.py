@@ -161,10 +161,7 @@ def resume(nf: Context, name: str, as_json: bool) -> None:
 def _set_active(nf: Context, name: str, active: bool, reason: str, as_json: bool) -> None:
     def work(tx: Tx) -> tuple[bool, Row | None]:
         _known(tx, name)
-        changed = bool(tx.run("locations.set_active", name=name, active=active))
-        if changed and reason:
-            why = json({"reason": reason})
-            tx.run("event.tell", what="location drained", subject=name, detail=why)
+        changed = locations.set_active(tx, name, active, reason)
         return changed, tx.one("locations.what_it_holds", name=name)
 
     changed, holds = nf.db.run(work)
