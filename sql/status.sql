@@ -1,10 +1,13 @@
 -- 'nf status': open work by its partial indexes, finished work per package; never every file.
 
--- name: lately
--- What ingest and the others had to do with the last two nights.
-SELECT (SELECT count(*) FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1 AND instrument <> 'nightferry-canary') AS registered,
-       (SELECT count(*) FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1
-          AND handling = 'archive' AND NOT in_package) AS in_no_package;
+-- name: registered
+-- The files that came in a day: an id begins with its milliseconds (UUIDv7).
+SELECT count(*) AS files FROM raw_data_file WHERE instrument <> 'nightferry-canary'
+  AND id >= rpad(lpad(to_hex((extract(epoch FROM now() - interval '1 day') * 1000)::bigint), 12, '0'), 32, '0')::uuid;
+
+-- name: in_no_package
+-- Of the last two nights.
+SELECT count(*) AS files FROM raw_data_file WHERE night >= (now() AT TIME ZONE 'UTC')::date - 1 AND handling = 'archive' AND NOT in_package;
 
 -- name: daemons
 SELECT daemon, host, name, version, started, seen, stopped, status, now() AS now FROM heartbeat ORDER BY daemon, host, name;

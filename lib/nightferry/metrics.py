@@ -26,7 +26,10 @@ TOLD: dict[str, tuple[str, tuple[str, ...]]] = {
         ("daemon", "host", "name", "version"),
     ),
     "jobs": ("Open jobs: ready, waiting for later, or running", ("stage", "state")),
-    "stage_done_last_day": ("Jobs finished in the last 24 hours", ("stage",)),
+    "stage_done_last_day": (
+        "Jobs done in 24 hours; for ingest, files registered",
+        ("stage",),
+    ),
     "stage_failed": ("Jobs that failed for good and wait for a person", ("stage",)),
     "stage_oldest_seconds": ("Age of the oldest open job", ("stage",)),
     "stage_last_success_timestamp_seconds": ("When a job was last finished", ("stage",)),
@@ -126,7 +129,8 @@ def _stages(tx: Tx, told: Told) -> None:
         told.say("stage_oldest_seconds", (now - began).total_seconds() if began else 0, stage)
     whole = tx.run("metrics.state")[0]
     for row in jobs.done_lately(tx, STAGES):
-        told.say("stage_done_last_day", row.done, row.kind)
+        done = tx.run("status.registered")[0].files if row.kind == "ingest" else row.done
+        told.say("stage_done_last_day", done, row.kind)
         last = whole.swept if row.kind == "ingest" else row.last
         told.say("stage_last_success_timestamp_seconds", last and last.timestamp(), row.kind)
     failed = dict.fromkeys(STAGES, 0) | {r.kind: r.subjects for r in tx.run("metrics.blocked")}

@@ -40,6 +40,18 @@ def test_with_every_daemon_up_and_nothing_open_all_is_well(ledger: Ledger, nf: N
     assert answer.next == "nf night"
 
 
+def test_ingest_is_told_by_the_files_of_a_day_of_whatever_night(ledger: Ledger, nf: Nf) -> None:
+    for name in ("a.fits", "b.fits"):
+        ledger.file(name)
+    ledger.execute(
+        "INSERT INTO raw_data_file (id, location, path, sha256, size, mtime_ns, ctime_ns, header, night,"
+        " night_from, instrument) SELECT overlay(id::text PLACING '01900000' FROM 1 FOR 8)::uuid, location,"
+        " 'old.fits', sha256, size, 1, 1, header, night, night_from, instrument FROM raw_data_file LIMIT 1"
+    )
+    (ingest,) = (s for s in nf.json("status")["stages"] if s["name"] == "ingest")
+    assert ingest["out"] == 2
+
+
 def test_a_silent_daemon_is_told_with_how_long(ledger: Ledger, nf: Nf) -> None:
     beat(ledger, "verify", timedelta(minutes=10))
     answer = nf("status")

@@ -20,7 +20,7 @@ WATCH_EVERY = 2.0  # seconds
 
 @dataclass
 class Stage:
-    """One kind of work. ``out``: done in a day; for ingest, the files of the last two nights."""
+    """One kind of work. ``out``: jobs done in a day; for ingest, files registered."""
 
     name: str
     waiting: int = 0
@@ -82,12 +82,11 @@ def command(nf: Context, watch: bool, as_json: bool) -> int:
 
 
 def _look(tx: Tx) -> Found:
-    lately = tx.run("status.lately")[0]
     locations = tx.run("status.locations")
     blocked = tx.run("status.blocked")
     return Found(
-        stages=_stages(tx, lately.registered, locations, blocked),
-        in_no_package=lately.in_no_package,
+        stages=_stages(tx, locations, blocked),
+        in_no_package=tx.run("status.in_no_package")[0].files,
         daemons=tx.run("status.daemons"),
         locations=locations,
         breakers=jobs.open_breakers(tx),
@@ -97,7 +96,7 @@ def _look(tx: Tx) -> Found:
     )
 
 
-def _stages(tx: Tx, registered: int, locations: list[Row], blocked: list[Row]) -> list[Stage]:
+def _stages(tx: Tx, locations: list[Row], blocked: list[Row]) -> list[Stage]:
     stages: dict[str, Stage] = {name: Stage(name) for name in STAGES}
     for row in jobs.counts(tx):
         stage = stages.setdefault(row.kind, Stage(row.kind))
@@ -112,7 +111,7 @@ def _stages(tx: Tx, registered: int, locations: list[Row], blocked: list[Row]) -
         stages.setdefault(row.kind, Stage(row.kind)).failed += row.subjects
     ingest = stages["ingest"]
     ingest.waiting = sum(int(loc.unsettled or 0) for loc in locations)
-    ingest.out = registered
+    ingest.out = tx.run("status.registered")[0].files
     ingest.last = max((loc.sweep_ended for loc in locations if loc.sweep_ended), default=None)
     return list(stages.values())
 

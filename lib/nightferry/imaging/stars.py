@@ -25,7 +25,7 @@ Names = NDArray[np.object_]
 THRESHOLD = 4.0  # sigma of the filtered frame
 APERTURE = 2  # of growth.RINGS: 1.5 FWHM
 CORE = np.array([0.5, 0.75])  # FWHM, of apertures that tell the size of a star
-_LEAST, _MOST, _UNSURE = 0.9, 3.0, 0.1  # of what total flux is to that in the aperture
+_SMALL, _LARGE, _UNSURE = 0.9, 3.0, 0.1  # of what total flux is to that in the aperture
 _MOST = 200_000  # sources: more are noise, or no sky
 _SMALLEST = 5  # pixels of a source
 _BRIGHT = 50.0  # signal to noise of a star that tells the profile
@@ -92,7 +92,7 @@ def find(frame: Frame) -> Seen:
     variance = _variance(frame, noise)
     doubt = _doubts(frame, found, x, y, size)
     curve, radii, sums, spread = _grow(clean, variance, x, y, size, doubt, noise)
-    if curve is not None and not (_LEAST < curve.correction < _MOST and curve.error < _UNSURE):
+    if curve is not None and not (_SMALL < curve.correction < _LARGE and curve.error < _UNSURE):
         curve = None  # made of stars that stand in each other's light
     fwhm = curve.fwhm if curve else size
     at = APERTURE + len(CORE)
