@@ -81,6 +81,17 @@ class UntrashedContract:
         assert b"".join(store.read("big.tar", len(data) - 2)) == b"il"
         assert b"".join(store.read("big.tar", len(data) + 1)) == b""
 
+    def test_a_file_of_many_reads_comes_back_whole(self, store: Store) -> None:
+        """However much is read ahead, and whatever comes after that."""
+        data = b"".join(bytes([n]) * (1 << 20) for n in range(75)) + b"tail"
+        sha256 = put(store, "night.tar", data)
+        back = hashlib.sha256()
+        for chunk in store.read("night.tar"):
+            back.update(chunk)
+        assert back.hexdigest() == sha256
+        read = store.read_back("night.tar")
+        assert (read.sha256, read.size) == (sha256, len(data))
+
     def test_reading_back_tells_hash_and_size(self, store: Store) -> None:
         data = b"0123456789" * 500_000
         sha256 = put(store, "a/package.tar", data)

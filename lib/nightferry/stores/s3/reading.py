@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 from nightferry.errors import Unreadable
 from nightferry.stores.base import CHUNK
@@ -56,10 +57,7 @@ def read(bucket: Bucket, it: Object, offset: int, length: int | None) -> Iterato
         def ask(start: int) -> bytes:
             return _range(bucket, it, start, min(start + RANGE, end))
 
-        coming = deque(
-            streams.submit(ask, start)
-            for start, _ in zip(starts, range(bucket.settings.streams), strict=False)
-        )
+        coming = deque(streams.submit(ask, one) for one in islice(starts, bucket.settings.streams))
         try:
             while coming:
                 data = memoryview(coming.popleft().result())
