@@ -28,6 +28,12 @@ def test_a_night_with_every_file_read_well_in_two_archives_is_safe(ledger: Ledge
     assert answer.next.startswith("nf why d100")
 
 
+def test_a_frame_from_a_clock_that_is_ahead_is_not_told_as_new(ledger: Ledger, nf: Nf) -> None:
+    ledger.file("ahead.fits")
+    ledger.execute("UPDATE raw_data_file SET exposure_start = now() + interval '365 days'")
+    assert "365 d from now" in nf("night", "2024-05-12").words
+
+
 def test_one_archive_of_two_is_not_enough_and_the_answer_says_which_lacks_it(
     ledger: Ledger, nf: Nf
 ) -> None:

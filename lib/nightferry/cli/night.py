@@ -1,7 +1,7 @@
 """``nf night``: is this night safe? Prints what nightferry.night_answer judges."""
 
 from collections import defaultdict
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import click
 
@@ -147,7 +147,9 @@ def _notes(found: Found) -> list[str]:
     if found.newest is not None:
         verb = "taken" if found.newest.exposure_start else "arrived"
         at = found.newest.at
-        notes.append(f"newest: {found.newest.path}, {verb} {show.when(at)}, {show.age(at)} ago")
+        gone = datetime.now(UTC) - at
+        past = f"{show.age(gone)} ago" if gone >= timedelta() else f"{show.age(-gone)} from now"
+        notes.append(f"newest: {found.newest.path}, {verb} {show.when(at)}, {past}")
     for n, text in (
         (found.count(header="none"), "without a readable header, archived as they are"),
         (found.count(header="broken"), "with a broken header, archived as they are"),
