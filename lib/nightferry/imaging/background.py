@@ -43,13 +43,16 @@ def first(pixels: Pixels, bad: NDArray[np.bool_]) -> Sky:
     Raises:
         NotCalibrated: all pixels are alike.
     """
-    found = sep.Background(pixels, mask=bad, bw=MESH, bh=MESH)
+    some_bad = bool(bad.any())  # a mask costs as much as the rest
+    found = sep.Background(pixels, mask=bad if some_bad else None, bw=MESH, bh=MESH)
     level, noise = float(found.globalback), float(found.globalrms)
-    some = pixels[~bad][:: max(1, pixels.size // _SAMPLE)]  # SEP calls no noise 1
+    every = max(1, pixels.size // _SAMPLE)
+    some = pixels.ravel()[::every][~bad.ravel()[::every]]  # SEP calls no noise 1
     if not min(noise, float(some.std())) > _ALIKE * max(1.0, abs(level)):
         raise NotCalibrated("no noise", "its pixels are all alike: nothing was exposed or read out")
     clean = pixels - found.back()
-    clean[bad] = 0.0
+    if some_bad:
+        clean[bad] = 0.0
     return Sky(level, noise, clean)
 
 
@@ -88,7 +91,8 @@ def _mended(sky: Sky, bad: NDArray[np.bool_], free: NDArray[np.bool_]) -> Sky:
     usual = float(light.sum() / count.sum())
     left = _stretched(_smooth(mean, usual), sky.clean.shape)
     clean = sky.clean - left
-    clean[bad] = 0.0
+    if bad.any():
+        clean[bad] = 0.0
     return Sky(sky.level + usual, sky.noise, clean)
 
 

@@ -30,6 +30,7 @@ _MOST = 200_000  # sources: more are noise, or no sky
 _SMALLEST = 5  # pixels of a source
 _BRIGHT = 50.0  # signal to noise of a star that tells the profile
 _TELLERS = 80  # stars that tell it, at most
+_SIZED = 150  # sources whose size is looked at before that
 _APART = 6.0  # FWHM from the next one that counts
 _NEAR = 0.12  # relative: a FWHM to begin with is as good as that, or it is done again
 _FEW_PIXELS = 1.2  # FWHM of what is no star but a hit
@@ -91,7 +92,9 @@ def find(frame: Frame) -> Seen:
     clean, noise = sky.clean, sky.noise
     variance = _variance(frame, noise)
     doubt = _doubts(frame, found, x, y, size)
-    curve, radii, sums, spread = _grow(clean, variance, x, y, size, doubt, noise)
+    curve, radii, sums, spread = _grow(
+        clean, variance, x, y, size, doubt, noise**2, frame.detector.gain or 1.0
+    )
     if curve is not None and not (_SMALL < curve.correction < _LARGE and curve.error < _UNSURE):
         curve = None  # made of stars that stand in each other's light
     fwhm = curve.fwhm if curve else size
@@ -127,7 +130,7 @@ def _extract(clean: Pixels, noise: float, bad: NDArray[np.bool_] | None) -> NDAr
         # The filter takes noise away; a threshold is of the unfiltered frame.
         try:
             found = sep.extract(
-                clean, threshold, err=noise, mask=bad, minarea=_SMALLEST, deblend_nthresh=16,
+                clean, threshold * noise, mask=bad, minarea=_SMALLEST, deblend_nthresh=16,
                 deblend_cont=0.005, clean=True,
             )  # fmt: skip
         except Exception as error:  # SEP raises this plain class, of full buffers too
@@ -145,7 +148,7 @@ def _usual_size(
     clean: Pixels, found: NDArray[np.void], mask: NDArray[np.uint8], noise: float
 ) -> float:
     """A first FWHM (pixels): of the sources that are most alike among the bright."""
-    bright = np.argsort(-found["flux"])[:400]
+    bright = np.argsort(-found["flux"])[:_SIZED]
     x, y = found["x"][bright], found["y"][bright]
     reach = np.maximum(4 * found["a"][bright], 4.0)
     half, _ = sep.flux_radius(clean, x, y, reach, 0.5, subpix=3)
@@ -166,7 +169,7 @@ def _placed(
     clean: Pixels, x: Array, y: Array, size: float, bad: NDArray[np.bool_] | None
 ) -> tuple[Array, Array]:
     """Windowed positions; where they run away, the first ones."""
-    wx, wy, flag = sep.winpos(clean, x, y, size / 2.3548, mask=bad)
+    wx, wy, flag = sep.winpos(clean, x, y, size / 2.3548, mask=bad, subpix=5)
     lost = ~(np.hypot(wx - x, wy - y) < 0.5 * size) | (flag > 0) & ~np.isfinite(wx + wy)
     return np.where(lost, x, wx), np.where(lost, y, wy)
 
@@ -205,9 +208,18 @@ def _doubts(frame: Frame, found: NDArray[np.void], x: Array, y: Array, size: flo
 
 
 def _grow(
-    clean: Pixels, variance: Pixels, x: Array, y: Array, size: float, doubt: Names, noise: float
+    clean: Pixels,
+    variance: Pixels,
+    x: Array,
+    y: Array,
+    size: float,
+    doubt: Names,
+    sky: float,
+    gain: float,
 ) -> tuple[Growth | None, Array, Array, Array]:
-    """The curve of growth from bright single stars; then all stars in the few radii that count."""
+    """The curve of growth from bright single stars; then all stars in the few radii that count.
+
+    ``sky``: the variance of a pixel without stars."""
     core = _sums(clean, x, y, np.array([size]))
     spread = _sums(variance, x, y, np.array([size]), exact=False)
     ratio = core[:, 0] / np.sqrt(np.maximum(spread[:, 0], 1e-30))
@@ -218,7 +230,8 @@ def _grow(
             break
         radii = growth.RINGS * size
         sums = _sums(clean, x[chosen], y[chosen], radii)
-        of_sums = _sums(variance, x[chosen], y[chosen], radii, exact=False)
+        light = np.maximum.accumulate(np.maximum(sums, 0), axis=1)
+        of_sums = sky * np.pi * radii**2 + light / gain
         curve = growth.fit(radii, sums, of_sums, APERTURE)
         if curve is None or abs(curve.fwhm / size - 1) < _NEAR:
             break
