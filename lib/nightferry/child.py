@@ -241,6 +241,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A worker is one core's: threads of numpy's BLAS wait more than they work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if os.getppid() != parent:
         return  # it died before it could be told to take us along
     serve(Connection(descriptor))

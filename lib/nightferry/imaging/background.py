@@ -50,7 +50,8 @@ def first(pixels: Pixels, bad: NDArray[np.bool_]) -> Sky:
     some = pixels.ravel()[::every][~bad.ravel()[::every]]  # SEP calls no noise 1
     if not min(noise, float(some.std())) > _ALIKE * max(1.0, abs(level)):
         raise NotCalibrated("no noise", "its pixels are all alike: nothing was exposed or read out")
-    clean = pixels - found.back()
+    back = found.back()
+    clean = np.subtract(pixels, back, out=back)  # new memory costs more than the sum
     if some_bad:
         clean[bad] = 0.0
     return Sky(level, noise, clean)
@@ -84,13 +85,13 @@ def _mended(sky: Sky, bad: NDArray[np.bool_], free: NDArray[np.bool_]) -> Sky:
     """Less the mean of what is left in each mesh."""
     rows, columns = (_edges(n) for n in sky.clean.shape)
     count = _sums(free.astype(np.float32), rows, columns)
-    light = _sums(np.where(free, sky.clean, np.float32(0)), rows, columns)
+    light = _sums(sky.clean * free, rows, columns)
     whole = np.outer(np.diff([*rows, sky.clean.shape[0]]), np.diff([*columns, sky.clean.shape[1]]))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(count > _ENOUGH * whole, light / count, np.nan)
     usual = float(light.sum() / count.sum())
     left = _stretched(_smooth(mean, usual), sky.clean.shape)
-    clean = sky.clean - left
+    clean = np.subtract(sky.clean, left, out=left)
     if bad.any():
         clean[bad] = 0.0
     return Sky(sky.level + usual, sky.noise, clean)

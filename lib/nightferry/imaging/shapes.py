@@ -16,8 +16,8 @@ _SHARP, _BROAD = 0.72, 1.45  # times the frame's half-light radius: no star
 
 
 def half_light(radii: Array, sums: Array) -> Array:
-    """The radius that holds half of the light within the largest but one."""
-    half = 0.5 * sums[:, -2:-1]
+    """The radius that holds half of the light within the largest."""
+    half = 0.5 * sums[:, -1:]
     above = np.argmax(sums >= half, axis=1)
     rows = np.arange(len(sums))
     before = np.where(above > 0, sums[rows, np.maximum(above - 1, 0)], 0.0)

@@ -24,7 +24,9 @@ Names = NDArray[np.object_]
 
 THRESHOLD = 4.0  # sigma of the filtered frame
 APERTURE = 2  # of growth.RINGS: 1.5 FWHM
-CORE = np.array([0.5, 0.75])  # FWHM, of apertures that tell the size of a star
+# FWHM: circles that tell a star's size, its light (``AT``), and all of it.
+CIRCLES = np.array([0.5, 0.75, 1.0, growth.RINGS[APERTURE], 2.0])
+AT = 3
 _SMALL, _LARGE, _UNSURE = 0.9, 3.0, 0.1  # of what total flux is to that in the aperture
 _MOST = 200_000  # sources: more are noise, or no sky
 _SMALLEST = 5  # pixels of a source
@@ -34,7 +36,9 @@ _SIZED = 150  # sources whose size is looked at before that
 _APART = 6.0  # FWHM from the next one that counts
 _NEAR = 0.12  # relative: a FWHM to begin with is as good as that, or it is done again
 _FEW_PIXELS = 1.2  # FWHM of what is no star but a hit
-PSTACK = 2_000_000
+# Pixels of sources that are under way at once. Their places are all made before the first source is
+# found, which takes as long as finding them: many only for a frame that is full of stars.
+_STACKS = (300_000, 2_000_000)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,6 @@ def find(frame: Frame) -> Seen:
     Raises:
         NotCalibrated: there is nothing that could be measured.
     """
-    sep.set_extract_pixstack(PSTACK)
     bad = (frame.mask & (BAD | COSMIC)) > 0
     some_bad = bad if bad.any() else None  # none is quicker
     pixels = np.ascontiguousarray(frame.pixels)
@@ -98,13 +101,12 @@ def find(frame: Frame) -> Seen:
     if curve is not None and not (_SMALL < curve.correction < _LARGE and curve.error < _UNSURE):
         curve = None  # made of stars that stand in each other's light
     fwhm = curve.fwhm if curve else size
-    at = APERTURE + len(CORE)
     correction = curve.correction if curve else 1.0
-    flux, error = sums[:, at] * correction, np.sqrt(np.maximum(spread, 0)) * correction
+    flux, error = sums[:, AT] * correction, np.sqrt(np.maximum(spread, 0)) * correction
     half = half_light(radii, sums)
     ellipticity = 1 - found["b"] / np.maximum(found["a"], 1e-6)
-    shapes(doubt, half, flux / np.maximum(error, 1e-30), sums, at)
-    neighbours(doubt, x, y, flux, radii[at], curve)
+    shapes(doubt, half, flux / np.maximum(error, 1e-30), sums, AT)
+    neighbours(doubt, x, y, flux, radii[AT], curve)
     usual = typical(half, doubt, flux / np.maximum(error, 1e-30))
     if curve is None:
         notes.append("no curve of growth: too few bright single stars")
@@ -126,8 +128,12 @@ def _no_stars() -> Stars:
 
 
 def _extract(clean: Pixels, noise: float, bad: NDArray[np.bool_] | None) -> NDArray[np.void]:
-    for threshold in (THRESHOLD / 2.2, THRESHOLD, 3 * THRESHOLD):
-        # The filter takes noise away; a threshold is of the unfiltered frame.
+    few, many = _STACKS
+    # The filter takes noise away; a threshold is of the unfiltered frame.
+    for stack, threshold in (
+        (few, THRESHOLD / 2.2), (many, THRESHOLD / 2.2), (many, THRESHOLD), (many, 3 * THRESHOLD)
+    ):  # fmt: skip
+        sep.set_extract_pixstack(stack)
         try:
             found = sep.extract(
                 clean, threshold * noise, mask=bad, minarea=_SMALLEST, deblend_nthresh=16,
@@ -151,7 +157,7 @@ def _usual_size(
     bright = np.argsort(-found["flux"])[:_SIZED]
     x, y = found["x"][bright], found["y"][bright]
     reach = np.maximum(4 * found["a"][bright], 4.0)
-    half, _ = sep.flux_radius(clean, x, y, reach, 0.5, subpix=3)
+    half, _ = sep.flux_radius(clean, x, y, reach, 0.5, subpix=1)
     rows, columns = np.clip(y.astype(int), 0, None), np.clip(x.astype(int), 0, None)
     good = (half > 0.5) & (mask[rows, columns] == 0) & (found["flux"][bright] > 30 * noise)
     half = half[good] if good.sum() >= 3 else half[half > 0]
@@ -179,7 +185,8 @@ def _variance(frame: Frame, noise: float) -> Pixels:
     thin = frame.variance[::8, ::8]
     expected = float(np.median(thin))
     shifted = frame.variance + np.float32(noise**2 - expected)
-    return np.asarray(np.maximum(shifted, np.float32(0.25 * noise**2)))
+    np.maximum(shifted, np.float32(0.25 * noise**2), out=shifted)
+    return shifted
 
 
 def _doubts(frame: Frame, found: NDArray[np.void], x: Array, y: Array, size: float) -> Names:
@@ -238,10 +245,9 @@ def _grow(
         size = float(np.clip(curve.fwhm, 1.0, 80.0))
     if curve is not None:
         size = curve.radii[0] / growth.RINGS[0]
-    radii = np.concatenate((CORE, growth.RINGS[:6])) * size
+    radii = CIRCLES * size
     sums = _sums(clean, x, y, radii)
-    at = len(CORE) + APERTURE
-    return curve, radii, sums, _sums(variance, x, y, radii[at : at + 1], exact=False)[:, 0]
+    return curve, radii, sums, _sums(variance, x, y, radii[AT : AT + 1], exact=False)[:, 0]
 
 
 def _sums(plane: Pixels, x: Array, y: Array, radii: Array, exact: bool = True) -> Array:
