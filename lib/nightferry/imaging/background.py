@@ -58,13 +58,17 @@ def first(pixels: Pixels, bad: NDArray[np.bool_]) -> Sky:
 
 
 def without_stars(
-    sky: Sky, bad: NDArray[np.bool_], x: Array, y: Array, flux: Array, size: float
+    sky: Sky, pixels: Pixels, bad: NDArray[np.bool_], x: Array, y: Array, flux: Array, size: float
 ) -> Sky:
-    """The same, mended by what is between stars of so much light and of a FWHM of ``size``."""
+    """The sky of ``pixels`` by what is between stars of so much light and of a FWHM of ``size``."""
     for wing in _WINGS:
         free = _between(sky, bad, x, y, flux, size, wing)
         if free.mean() > 1 - _CROWDED:
-            return _mended(sky, bad, free)
+            # The first map is higher where a bright star is: one of what is between them is not.
+            found = sep.Background(pixels, mask=~free, bw=MESH, bh=MESH)
+            back = found.back()
+            clean = np.subtract(pixels, back, out=back)
+            return _mended(Sky(float(found.globalback), sky.noise, clean), bad, free)
     return sky
 
 

@@ -91,7 +91,7 @@ def find(frame: Frame) -> Seen:
     x, y = found["x"].astype(float), found["y"].astype(float)
     size = _usual_size(sky.clean, found, frame.mask, sky.noise)
     x, y = _placed(sky.clean, x, y, size, some_bad)
-    sky = background.without_stars(sky, bad, x, y, found["flux"].astype(float), size)
+    sky = background.without_stars(sky, pixels, bad, x, y, found["flux"].astype(float), size)
     clean, noise = sky.clean, sky.noise
     variance = _variance(frame, noise)
     doubt = _doubts(frame, found, x, y, size)
