@@ -1102,6 +1102,44 @@ CREATE VIEW public.held_at_site AS
            FROM public.breaker b
           WHERE ((b.name = l.name) AND (b.state = 'open'::public.breaker_state))))));
 
+CREATE TABLE public.location_state (
+    location text NOT NULL,
+    host text NOT NULL,
+    state public.availability NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    checked timestamp with time zone DEFAULT now() NOT NULL,
+    total_bytes bigint,
+    free_bytes bigint,
+    measured timestamp with time zone,
+    full_sweep_began timestamp with time zone,
+    full_sweep_ended timestamp with time zone,
+    last_sweep_ended timestamp with time zone,
+    unsettled integer DEFAULT 0 NOT NULL,
+    hints text DEFAULT ''::text NOT NULL,
+    vanish_guard jsonb
+);
+
+CREATE TABLE public.policy (
+    only_row boolean DEFAULT true NOT NULL,
+    copies smallint DEFAULT 2 NOT NULL,
+    scrub_days real DEFAULT 90 NOT NULL,
+    proof_max_age interval DEFAULT '72:00:00'::interval NOT NULL,
+    group_quiet interval DEFAULT '00:10:00'::interval NOT NULL,
+    package_size bigint DEFAULT '50000000000'::bigint NOT NULL,
+    bundle_size bigint DEFAULT '200000000000'::bigint NOT NULL,
+    sweep_temporaries interval DEFAULT '01:00:00'::interval NOT NULL,
+    backup_max_age interval DEFAULT '2 days'::interval NOT NULL,
+    reap_files integer DEFAULT 10000 NOT NULL,
+    reap_bytes bigint DEFAULT '5000000000000'::bigint NOT NULL,
+    document jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT policy_bundle_size_check CHECK ((bundle_size > 0)),
+    CONSTRAINT policy_copies_check CHECK ((copies >= 1)),
+    CONSTRAINT policy_only_row_check CHECK (only_row),
+    CONSTRAINT policy_package_size_check CHECK ((package_size > 0)),
+    CONSTRAINT policy_scrub_days_check CHECK ((scrub_days > (0)::double precision))
+);
+
 CREATE TABLE public.route (
     name text NOT NULL,
     origin text NOT NULL,
@@ -1121,9 +1159,12 @@ CREATE VIEW public.way AS
     d.site AS to_site,
     r.priority,
     d.priority AS place_priority,
-    (EXISTS ( SELECT
+    ((EXISTS ( SELECT
            FROM public.breaker b
-          WHERE ((b.name = ANY (ARRAY[r.name, r.destination])) AND (b.state = 'open'::public.breaker_state)))) AS broken
+          WHERE ((b.name = ANY (ARRAY[r.name, r.destination])) AND (b.state = 'open'::public.breaker_state)))) OR (EXISTS ( SELECT
+           FROM public.location_state s,
+            public.policy
+          WHERE ((s.location = r.destination) AND (s.measured > (now() - '00:05:00'::interval)) AND (s.free_bytes < policy.package_size))))) AS broken
    FROM ((public.route r
      JOIN public.data_location o ON ((o.name = r.origin)))
      JOIN public.data_location d ON (((d.name = r.destination) AND d.active)))
@@ -1419,24 +1460,6 @@ CREATE TABLE public.filed_file (
     path text NOT NULL
 );
 
-CREATE TABLE public.location_state (
-    location text NOT NULL,
-    host text NOT NULL,
-    state public.availability NOT NULL,
-    reason text DEFAULT ''::text NOT NULL,
-    since timestamp with time zone DEFAULT now() NOT NULL,
-    checked timestamp with time zone DEFAULT now() NOT NULL,
-    total_bytes bigint,
-    free_bytes bigint,
-    measured timestamp with time zone,
-    full_sweep_began timestamp with time zone,
-    full_sweep_ended timestamp with time zone,
-    last_sweep_ended timestamp with time zone,
-    unsettled integer DEFAULT 0 NOT NULL,
-    hints text DEFAULT ''::text NOT NULL,
-    vanish_guard jsonb
-);
-
 CREATE VIEW public.fullness AS
  SELECT l.name AS location,
     l.reap_enabled,
@@ -1675,26 +1698,6 @@ CREATE TABLE public.package_member (
     package uuid NOT NULL,
     file uuid NOT NULL,
     data_offset bigint NOT NULL
-);
-
-CREATE TABLE public.policy (
-    only_row boolean DEFAULT true NOT NULL,
-    copies smallint DEFAULT 2 NOT NULL,
-    scrub_days real DEFAULT 90 NOT NULL,
-    proof_max_age interval DEFAULT '72:00:00'::interval NOT NULL,
-    group_quiet interval DEFAULT '00:10:00'::interval NOT NULL,
-    package_size bigint DEFAULT '50000000000'::bigint NOT NULL,
-    bundle_size bigint DEFAULT '200000000000'::bigint NOT NULL,
-    sweep_temporaries interval DEFAULT '01:00:00'::interval NOT NULL,
-    backup_max_age interval DEFAULT '2 days'::interval NOT NULL,
-    reap_files integer DEFAULT 10000 NOT NULL,
-    reap_bytes bigint DEFAULT '5000000000000'::bigint NOT NULL,
-    document jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT policy_bundle_size_check CHECK ((bundle_size > 0)),
-    CONSTRAINT policy_copies_check CHECK ((copies >= 1)),
-    CONSTRAINT policy_only_row_check CHECK (only_row),
-    CONSTRAINT policy_package_size_check CHECK ((package_size > 0)),
-    CONSTRAINT policy_scrub_days_check CHECK ((scrub_days > (0)::double precision))
 );
 
 CREATE VIEW public.pressure AS

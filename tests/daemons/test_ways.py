@@ -106,6 +106,20 @@ def test_a_broken_route_or_place_is_gone_around(ways: Ways, broken: str) -> None
     assert ways.crossing() == ["dome-centre"]
 
 
+def test_a_full_place_is_gone_around_until_there_is_room_again(ways: Ways) -> None:
+    ways.at("dome-buffer")
+    ways.ledger.execute(
+        "INSERT INTO location_state (location, host, state, total_bytes, free_bytes, measured)"
+        " SELECT 'centre-buffer', 'h1', 'available', 10 * package_size, package_size - 1, now() FROM policy"
+    )
+    ways.bundle("dome-centre")
+    assert ways.crossing() == ways.bundled() == ["dome-spare"]
+    ways.ledger.execute("UPDATE location_state SET measured = now() - interval '6 minutes'")
+    assert ways.crossing() == ["dome-centre"], "nobody knows it any more"
+    ways.ledger.execute("UPDATE location_state SET measured = now(), free_bytes = free_bytes + 1")
+    assert ways.crossing() == ["dome-centre"]
+
+
 def test_where_all_is_broken_the_first_is_waited_for(ways: Ways) -> None:
     ways.at("dome-buffer")
     ways.broken("dome-centre", "dome-spare")
