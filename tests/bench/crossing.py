@@ -24,6 +24,7 @@ from nightferry.packaging.pack import pack
 from nightferry.stores import PosixStore, Store
 from nightferry.stores.s3 import S3Store
 from nightferry.stores.s3 import init_location as init_bucket
+from nightferry.temporary import temporary_path
 from nightferry.transports import Elsewhere, Parcel, Transport, open_transport
 
 from tests.bench.ground import Ground, shell
@@ -173,12 +174,16 @@ def _cut(
     def crossed_again() -> float:
         fresh = replace(parcel, token=str(uuid.uuid4()))
 
-        def cut(so_far: int) -> None:
-            if so_far >= 0.9 * parcel.size:
+        partial = there / temporary_path(parcel.destination_path, fresh.token)
+
+        def cut(_: int) -> None:
+            """What has arrived counts: what rsync says comes a second late."""
+            if partial.is_file() and partial.stat().st_size >= 0.9 * parcel.size:
                 raise InterruptedError
 
         with suppress(InterruptedError):
             transport.send(fresh, cut)
+        assert partial.stat().st_size < parcel.size, "it was across before it was cut"
         sent = transport.send(fresh)
         store.discard(sent.temporary)
         return sent.bytes_sent
