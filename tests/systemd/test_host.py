@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from nightferry.testing import camera
 from nightferry.testing.sites import wait_until
@@ -19,7 +20,7 @@ from tests.systemd.host import CONFIG, DAEMONS, NIGHT, SOCKET, Host
 from tests.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("systemd")]
-FRAMES = dict(camera.frames(count=32))
+FRAMES = dict(camera.frames(count=64))
 NAMES = iter(FRAMES)
 
 
@@ -306,6 +307,53 @@ def test_a_database_that_comes_late_is_waited_for_as_long_as_it_takes(host: Host
     host.systemctl("start", "nightferry-postgres")
     host.await_ready()
     host.await_archived(*names)
+
+
+@pytest.fixture
+def small_var(host: Host) -> Iterator[None]:
+    """The database's directory on a disk of its own, with 64 MB more than it has."""
+    state = "/var/lib/nightferry"
+    services = ("nightferry.target", "nightferry-postgres")
+    host.systemctl("stop", *services)
+    host.machine.sh(
+        f"mkdir -p /run/var; mount -t tmpfs -o size=$(( $(du -sk {state} | cut -f1) + 65536 ))k,mode=755"
+        f" small /run/var; cp -a {state}/. /run/var; chown --reference={state} /run/var;"
+        f" mount --bind /run/var {state}"
+    )
+    host.systemctl("start", *reversed(services))
+    host.await_ready()
+    yield
+    host.systemctl("stop", *services)
+    host.machine.sh(f"umount -l {state}; cp -a /run/var/. {state}; umount -l /run/var")
+    host.systemctl("start", *reversed(services))
+
+
+def refuses_rows(host: Host) -> bool:
+    try:
+        host.ledger("INSERT INTO ballast SELECT repeat('x', 1000) FROM generate_series(1, 3000)")
+    except psycopg.Error:
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("small_var")
+def test_a_full_var_is_waited_for_and_said_and_nothing_is_lost(host: Host) -> None:
+    host.ledger("CREATE TABLE ballast AS SELECT ''::text AS filler")
+    ballast = host.machine.path("/var/lib/nightferry/ballast")
+    host.machine.ask("dd", "if=/dev/zero", f"of=/var/lib/nightferry/{ballast.name}", "bs=1M")
+    wait_until(lambda: refuses_rows(host), 60, "a database that takes no row")
+    pids = {daemon: host.main_pid(daemon) for daemon in DAEMONS}
+    names = take(host, 24)  # more than the pages hold that are there already
+
+    def waits() -> bool:
+        units = (f"nightferry-{daemon}" for daemon in DAEMONS)
+        return any("waiting for the database since " in host.machine.status(u) for u in units)
+
+    wait_until(waits, 90, "a daemon that waits for room")
+    assert {daemon: host.main_pid(daemon) for daemon in DAEMONS} == pids, "a daemon ended"
+    ballast.unlink()
+    host.await_archived(*names, seconds=120)
+    host.ledger("DROP TABLE ballast")
 
 
 def clock(host: Host) -> float:
