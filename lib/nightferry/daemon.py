@@ -160,7 +160,7 @@ class Loop:
             self._claim(self.daemon)
         else:
             self._watch(self.daemon)
-        if not self.once and self._is_due("probe", timing.probe / 4):
+        if self._is_due("probe", timedelta(days=1) if self.once else timing.probe / 4):
             self._probe()
         self._hear_places()
         self.workshop.end_idle(timing.idle.total_seconds())
@@ -300,6 +300,8 @@ class Loop:
         """One daemon of a host asks each place if it is there; breakers close on the answer."""
         broken = {b.name for b in self.db.run(jobs.open_breakers)}
         asked = [] if isinstance(self.daemon, PlaceDaemon) else list(self.desk.places)
+        if self.once:  # only what would keep it from its work
+            asked = [name for name in asked if name in broken]
         for name in [*asked, *(r for r in self.routes if r in broken)]:
             place = self.desk.places.get(name)
             if place is not None and place.storage == "posix":
@@ -407,7 +409,7 @@ class Loop:
     def _over(self) -> bool:
         if self.attention.stopping:
             return not self.workshop
-        if not self.once or any(self.workshop.duties()):
+        if not self.once or self.questions or any(self.workshop.duties()):
             return False
         if isinstance(self.daemon, PlaceDaemon):
             return True

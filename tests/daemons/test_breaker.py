@@ -64,3 +64,16 @@ def test_an_open_breaker_closes_unaided_when_its_archive_is_mounted_again(
         )
     assert site.one("SELECT state::text FROM breaker WHERE name = 'archive-b'") == "closed"
     assert site.one("SELECT max(attempts) FROM job_done WHERE kind = 'archive'") == 1
+
+
+def test_a_daemon_that_runs_now_and_then_asks_first_whether_it_is_back(
+    database: str, tmp_path: Path
+) -> None:
+    site = twenty_packages(tmp_path, database)
+    marker = site.sites.path("archive-b") / ".nightferry-location"
+    marker.rename(marker.with_name(_AWAY))
+    site.once("center", "archive")
+    assert site.one("SELECT state::text FROM breaker WHERE name = 'archive-b'") == "open"
+    marker.with_name(_AWAY).rename(marker)
+    site.once("center", "archive")
+    assert site.copies("archive-b") == ["arriving"] * 20
