@@ -17,6 +17,7 @@ LEAP = 10.0  # steps of a leap at most
 ENOUGH = 1e-3  # of the likelihood: a climb ends when a step gains less
 LOG_2PI = float(np.log(2 * np.pi))
 _TINY = 1e-300
+_SINGULAR = 1e-12  # of the diagonal's product
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Points:
     def solve(self, weights: Array) -> Array:
         """Weighted least squares."""
         normal = (self.columns * weights) @ self.columns.T
-        return np.asarray(np.linalg.solve(normal[: self.p, : self.p], normal[: self.p, self.p]))
+        return solved(normal[: self.p, : self.p], normal[: self.p, self.p])
 
     def residuals(self, theta: Array) -> Array:
         return np.asarray(self.y - self.design @ theta)
@@ -57,9 +58,13 @@ class Line:
 def densities(points: Points, at: Line) -> tuple[Array, Array, Array, float]:
     """Of each part and point: residuals, variances and responsibilities; and the log-likelihood."""
     e = points.residuals(at.theta) - at.shifts[:, None]
-    v = (points.sigma2 + at.s2) + at.extra[:, None]
-    r = np.exp(-0.5 * e * e / v)
-    r *= at.weights[:, None] / np.sqrt(v)
+    v = points.sigma2 + (at.s2 + at.extra)[:, None]
+    r = e * e
+    r /= v
+    r *= -0.5
+    np.exp(r, out=r)
+    r *= at.weights[:, None]
+    r /= np.sqrt(v)
     total = np.add.reduce(r, 0) + _TINY
     r /= total
     return e, v, r, float(np.add.reduce(np.log(total))) - 0.5 * points.n * LOG_2PI
@@ -127,7 +132,7 @@ def _step(points: Points, at: Line) -> tuple[Line, float]:
     right = normal[:p, p]
     if at.one_sided:
         right = right - at.shifts[1] * (points.columns[:p] @ r[1])
-    theta = np.linalg.solve(normal[:p, :p], right)
+    theta = solved(normal[:p, :p], right)
     e = points.residuals(theta)
     shifts = at.shifts
     if at.one_sided:
@@ -138,7 +143,8 @@ def _step(points: Points, at: Line) -> tuple[Line, float]:
     noise = r @ points.noise
     off = e - shifts[:, None]
     off *= off
-    mean2 = np.einsum("ij,ij->i", r, off) / noise[:, 0]
+    off *= r
+    mean2 = np.add.reduce(off, 1) / noise[:, 0]
     beyond = mean2 - noise[:, 1] / noise[:, 0]
     s2 = freed(float(mean2[0]), float(mean2[0] - beyond[0]), p, float(counts[0]))
     extra = np.maximum(beyond - s2, max(9 * s2, 1e-4))
@@ -147,6 +153,18 @@ def _step(points: Points, at: Line) -> tuple[Line, float]:
         extra[1] = max(float(beyond[1]) - s2, 0.25 * s2, 1e-6)
     weights = counts / points.n
     return Line(theta, s2, weights, shifts, extra, one_sided=at.one_sided), likelihood
+
+
+def solved(normal: Array, right: Array) -> Array:
+    """The normal equations; of two unknowns, as most are, without the way through LAPACK."""
+    if len(right) != 2:
+        return np.asarray(np.linalg.solve(normal, right))
+    (a, b), (_, c) = normal.tolist()
+    f, g = right.tolist()
+    determinant = a * c - b * b
+    if not determinant > _SINGULAR * a * c:
+        raise np.linalg.LinAlgError("the design does not determine its parameters")
+    return np.array(((c * f - b * g) / determinant, (a * g - b * f) / determinant))
 
 
 def freed(mean2: float, noise: float, p: int, good: float) -> float:

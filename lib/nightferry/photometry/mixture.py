@@ -180,11 +180,11 @@ def _conclude(points: Points, at: Line) -> Mixture:
     e, v, r, _ = densities(points, at)
     if len(at.weights) > 1:
         covariance = _sandwich(points.design, e, v, r, at.one_sided)
-        plain = np.linalg.inv((points.design.T * (r[0] / v[0])) @ points.design)
-        freedom = max(float(r[0].sum()) - points.p, 3.0)
-        plain *= freedom / (freedom - 2)
-        if points.n < FEW and plain[0, 0] > covariance[0, 0]:
-            covariance = plain
+        if points.n < FEW:
+            plain = np.linalg.inv((points.design.T * (r[0] / v[0])) @ points.design)
+            freedom = max(float(r[0].sum()) - points.p, 3.0)
+            plain *= freedom / (freedom - 2)
+            covariance = plain if plain[0, 0] > covariance[0, 0] else covariance
     elif points.n < FEW:
         theta, covariance = _over_all_scatters(points)
     else:
