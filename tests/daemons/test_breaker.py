@@ -47,15 +47,21 @@ def test_an_archive_that_is_away_opens_its_breaker_and_the_other_one_gets_everyt
     assert not list(marker.parent.rglob("*.part")), "nothing was written below the missing mount"
 
 
-def test_an_open_breaker_closes_unaided_when_its_archive_is_mounted_again(
-    database: str, tmp_path: Path
-) -> None:
-    site = twenty_packages(tmp_path, database)
+def back_again(folder: Path, dsn: str) -> Ground:
+    """The same packages; an archive was away until its breaker opened, and is mounted again."""
+    site = twenty_packages(folder, dsn)
     marker = site.sites.path("archive-b") / ".nightferry-location"
     marker.rename(marker.with_name(_AWAY))
     site.once("center", "archive")
     assert site.one("SELECT state::text FROM breaker WHERE name = 'archive-b'") == "open"
     marker.with_name(_AWAY).rename(marker)
+    return site
+
+
+def test_an_open_breaker_closes_unaided_when_its_archive_is_mounted_again(
+    database: str, tmp_path: Path
+) -> None:
+    site = back_again(tmp_path, database)
     with Running(site.sites).start({"center": ("archive", "verify")}):
         wait_until(
             lambda: site.copies("archive-b") == ["present"] * 20,
@@ -69,11 +75,6 @@ def test_an_open_breaker_closes_unaided_when_its_archive_is_mounted_again(
 def test_a_daemon_that_runs_now_and_then_asks_first_whether_it_is_back(
     database: str, tmp_path: Path
 ) -> None:
-    site = twenty_packages(tmp_path, database)
-    marker = site.sites.path("archive-b") / ".nightferry-location"
-    marker.rename(marker.with_name(_AWAY))
-    site.once("center", "archive")
-    assert site.one("SELECT state::text FROM breaker WHERE name = 'archive-b'") == "open"
-    marker.with_name(_AWAY).rename(marker)
+    site = back_again(tmp_path, database)
     site.once("center", "archive")
     assert site.copies("archive-b") == ["arriving"] * 20

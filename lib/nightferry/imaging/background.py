@@ -43,18 +43,27 @@ def first(pixels: Pixels, bad: NDArray[np.bool_]) -> Sky:
     Raises:
         NotCalibrated: all pixels are alike.
     """
-    some_bad = bool(bad.any())  # a mask costs as much as the rest
-    found = sep.Background(pixels, mask=bad if some_bad else None, bw=MESH, bh=MESH)
-    level, noise = float(found.globalback), float(found.globalrms)
+    level, noise, clean = _mapped(pixels, bad)
     every = max(1, pixels.size // _SAMPLE)
     some = pixels.ravel()[::every][~bad.ravel()[::every]]  # SEP calls no noise 1
     if not min(noise, float(some.std())) > _ALIKE * max(1.0, abs(level)):
         raise NotCalibrated("no noise", "its pixels are all alike: nothing was exposed or read out")
+    return Sky(level, noise, _blanked(clean, bad))
+
+
+def _mapped(pixels: Pixels, covered: NDArray[np.bool_]) -> tuple[float, float, Pixels]:
+    """SEP's level and noise of what is not covered, and the pixels less its map."""
+    # A mask costs as much as the rest, and new memory more than the sum.
+    found = sep.Background(pixels, mask=covered if covered.any() else None, bw=MESH, bh=MESH)
     back = found.back()
-    clean = np.subtract(pixels, back, out=back)  # new memory costs more than the sum
-    if some_bad:
+    np.subtract(pixels, back, out=back)
+    return float(found.globalback), float(found.globalrms), back
+
+
+def _blanked(clean: Pixels, bad: NDArray[np.bool_]) -> Pixels:
+    if bad.any():
         clean[bad] = 0.0
-    return Sky(level, noise, clean)
+    return clean
 
 
 def without_stars(
@@ -65,10 +74,8 @@ def without_stars(
         free = _between(sky, bad, x, y, flux, size, wing)
         if free.mean() > 1 - _CROWDED:
             # The first map is higher where a bright star is: one of what is between them is not.
-            found = sep.Background(pixels, mask=~free, bw=MESH, bh=MESH)
-            back = found.back()
-            clean = np.subtract(pixels, back, out=back)
-            return _mended(Sky(float(found.globalback), sky.noise, clean), bad, free)
+            level, _, clean = _mapped(pixels, ~free)
+            return _mended(Sky(level, sky.noise, clean), bad, free)
     return sky
 
 
@@ -95,10 +102,8 @@ def _mended(sky: Sky, bad: NDArray[np.bool_], free: NDArray[np.bool_]) -> Sky:
         mean = np.where(count > _ENOUGH * whole, light / count, np.nan)
     usual = float(light.sum() / count.sum())
     left = _stretched(_smooth(mean, usual), sky.clean.shape)
-    clean = np.subtract(sky.clean, left, out=left)
-    if bad.any():
-        clean[bad] = 0.0
-    return Sky(sky.level + usual, sky.noise, clean)
+    np.subtract(sky.clean, left, out=left)
+    return Sky(sky.level + usual, sky.noise, _blanked(left, bad))
 
 
 def _edges(n: int) -> NDArray[np.int64]:
