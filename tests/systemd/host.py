@@ -40,6 +40,18 @@ class Host:
         assert all(int(pid) > 1 for pid in pids)
         self.machine.run("kill", f"-{name}", *map(str, pids))
 
+    def freeze(self, pids: Sequence[str]) -> None:
+        """They stand still when this returns: a write that is under way ends before its process
+        stops."""
+        self.signal("STOP", pids)
+        threads = " ".join(f"/proc/{pid}/task/*/stat" for pid in pids)
+
+        def stopped() -> bool:
+            stats = self.machine.sh(f"cat {threads}").splitlines()
+            return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
+        wait_until(stopped, 30, "processes that are stopped")
+
     def is_ready(self, daemons: Sequence[str] = DAEMONS) -> bool:
         return all(
             self.machine.value(f"nightferry-{d}", "ActiveState") == "active" for d in daemons

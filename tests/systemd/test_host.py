@@ -164,7 +164,7 @@ def test_a_stop_in_the_middle_of_a_large_copy_takes_ten_seconds_at_most_and_lose
         """Workers in the middle of it: they can't even be polite."""
         if not frozen and host.running("archive"):
             frozen.extend(host.workers("archive"))
-            host.signal("STOP", frozen)
+            host.freeze(frozen)
         return bool(frozen)
 
     wait_until(freeze, 90, "a copy under way")
@@ -212,7 +212,7 @@ def test_a_copy_of_4_gb_is_stopped_within_ten_seconds_and_goes_on_where_it_was(h
     def freeze() -> bool:
         if not frozen and written() > 0:
             frozen.extend(host.workers("archive"))
-            host.signal("STOP", frozen)
+            host.freeze(frozen)
         return bool(frozen)
 
     wait_until(freeze, 90, "a copy under way")
@@ -246,7 +246,7 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog(host: Host) -> None:
     host.drop_in("verify", "[Service]\nWatchdogSec=5s\nRestartSec=1\n")
     host.systemctl("restart", "nightferry-verify")
     pid, before = host.main_pid("verify"), host.machine.now()
-    host.signal("STOP", [pid])
+    host.freeze([pid])
     wait_until(lambda: host.main_pid("verify") not in (pid, 0), 40, "its successor")
     killed = host.machine.journal("--since", before, "UNIT=nightferry-verify.service")
     assert any("Watchdog timeout" in e["MESSAGE"] for e in killed)
@@ -257,7 +257,7 @@ def hang(host: Host) -> tuple[str, list[str]]:
     """A frame whose copies are given to workers that hang, and these workers."""
     host.await_archived(*take(host))  # so that there are workers, and they wait
     workers = host.workers("archive")
-    host.signal("STOP", workers)
+    host.freeze(workers)
     (name,) = take(host)
     wait_until(lambda: len(host.running("archive")) == 2, 60, "copies that hang")
     return name, workers
