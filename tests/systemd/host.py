@@ -11,7 +11,9 @@ from nightferry.testing.sites import wait_until
 
 from tests.systemd.machine import Machine
 
-DAEMONS = ("ingest", "package", "archive", "verify", "reap")
+DAEMONS = (
+    "ingest", "package", "transfer", "archive", "verify", "calibrate", "stage", "reap", "metrics"
+)  # fmt: skip
 SOCKET = "/var/lib/nightferry/postgres/socket"
 CONFIG = "/etc/nightferry/nightferry.yaml"
 NIGHT = "2026-03-14"  # the simulated camera's
@@ -53,9 +55,9 @@ class Host:
         wait_until(stopped, 30, "processes that are stopped")
 
     def is_ready(self, daemons: Sequence[str] = DAEMONS) -> bool:
-        return all(
-            self.machine.value(f"nightferry-{d}", "ActiveState") == "active" for d in daemons
-        )
+        units = [f"nightferry-{daemon}" for daemon in daemons]
+        said = self.machine.ask("systemctl", "is-active", *units).stdout.split()
+        return said == ["active"] * len(units)
 
     def await_ready(self, seconds: float = 60) -> None:
         wait_until(self.is_ready, seconds, "all daemons ready")

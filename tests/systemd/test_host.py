@@ -98,7 +98,7 @@ def test_a_reload_reads_the_configuration_again_and_refuses_a_wrong_one(host: Ho
     host.machine.write(CONFIG, HOST + "verify: {scrub_rat: 5 MB}\n")
     assert host.systemctl("reload", "nightferry-verify").returncode == 0
     wait_until(lambda: "the old configuration stays" in host.said("verify", before), 20, "its word")
-    assert f"{CONFIG}, line 5: unknown key 'scrub_rat'" in host.said("verify", before)
+    assert f"{CONFIG}, line 7: unknown key 'scrub_rat'" in host.said("verify", before)
     assert "did you mean 'scrub_rate'?" in host.said("verify", before)
     host.machine.write(CONFIG, HOST + "verify: {scrub_rate: 50 MB}\n")
     assert host.systemctl("reload", "nightferry-verify").returncode == 0
@@ -114,7 +114,7 @@ def test_a_wrong_setting_ends_a_daemon_once_and_a_person_is_told(host: Host) -> 
     assert host.systemctl("restart", "nightferry-reap").returncode != 0
     state = host.machine.show("nightferry-reap", "ActiveState", "ExecMainStatus", "NRestarts")
     assert state == {"ActiveState": "failed", "ExecMainStatus": "78", "NRestarts": "0"}
-    assert f"{CONFIG}, line 5: unknown key 'raep'" in host.said("reap", before)
+    assert f"{CONFIG}, line 7: unknown key 'raep'" in host.said("reap", before)
     assert "did you mean 'reap'?" in host.said("reap", before)
     told = host.machine.path("/run/told")
     wait_until(lambda: told.exists() and told.read_text() == "nightferry-reap\n", 10, "the hook")
@@ -136,7 +136,7 @@ def test_a_missing_or_refused_password_is_said_once_with_what_to_do(host: Host) 
         state = host.machine.show("nightferry-reap", "ActiveState", "ExecMainStatus", "NRestarts")
         assert state == {"ActiveState": "failed", "ExecMainStatus": "78", "NRestarts": "0"}
         said = host.said("reap", before)
-        assert f"{CONFIG}, line 5: " in said
+        assert f"{CONFIG}, line 7: " in said
         assert word in said
         assert "/etc/nightferry/pgpass" in said
         assert len(said.splitlines()) < 4

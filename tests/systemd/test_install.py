@@ -117,6 +117,17 @@ def test_a_changed_configuration_changes_what_is_laid(root: Path) -> None:
     assert "PrivateNetwork=no" in opened
 
 
+def test_the_calibrator_reaches_a_remote_catalogue_if_one_is_named(root: Path) -> None:
+    place = units(root) / "nightferry-calibrate.service.d/nightferry-install.conf"
+    here = HOST.replace("verify]", "calibrate]")
+    says(root, here)
+    install(root, "--apply")
+    assert "PrivateNetwork" not in place.read_text()
+    says(root, here + "calibrate: {remote: [gaia-dr3]}\n")
+    install(root, "--apply")
+    assert "PrivateNetwork=no" in place.read_text()
+
+
 def test_removing_keeps_configuration_data_and_a_persons_own_drop_ins(root: Path) -> None:
     says(root, HOST)
     install(root, "--apply")

@@ -14,10 +14,10 @@ from nightferry.yamlfile import shipped, shipped_units
 SYSTEM_UNITS = Path("etc/systemd/system")
 DROP_IN = "nightferry-install.conf"
 _SHIPPED_PREFIX = "/opt/nightferry/"
-_READ_ONLY = {"ingest", "metrics"}  # they write to no location
+_READ_ONLY = {"ingest", "metrics"}  # all others also ask whether a place can be written to
 _SERVANTS = {"postgres", "migrate", "backup", "canary"}  # enabled by other words than runs:
 _OPEN = """\
-# The database is on another host, or an archive is a bucket.
+# The database is on another host, an archive is a bucket, or a catalogue is asked of its archive.
 PrivateNetwork=no
 RestrictAddressFamilies=AF_INET AF_INET6
 IPAddressDeny=
@@ -114,9 +114,15 @@ def of_daemon(name: str, host: HostConfig, followed: list[str]) -> str:
         text += "".join(f"ReadWritePaths={_quoted(p)}\n" for p in host.locations.values())
     if name == "metrics" and (textfile := host.metrics.get("textfile")):
         text += f"ReadWritePaths={_quoted(Path(str(textfile)).parent)}\n"
-    if is_elsewhere(host) or any(path.is_file() for path in host.locations.values()):
-        text += _OPEN  # a location that is a file is a bucket: it holds the keys
+    if _needs_network(name, host):
+        text += _OPEN
     return text + (_state(host) if host.database == "embedded" else "")
+
+
+def _needs_network(name: str, host: HostConfig) -> bool:
+    buckets = any(path.is_file() for path in host.locations.values())  # the file holds the keys
+    asks = name == "calibrate" and bool(host.calibrate.get("remote"))
+    return is_elsewhere(host) or buckets or asks
 
 
 def _of_servant(name: str, host: HostConfig) -> str:
