@@ -167,15 +167,16 @@ class _Source:
             return self._read(buffer, offset)
 
     def _read(self, buffer: memoryview, offset: int) -> int:
-        if self.direct and offset % mmap.PAGESIZE:
+        direct = self.direct  # as it is when we begin: other threads may find out meanwhile
+        if direct and offset % mmap.PAGESIZE:
             # The last read ended within a page: the end of the file, which one more read proves.
             # O_DIRECT refuses to begin there.
             _buffered(self._fd)
         try:
             return os.preadv(self._fd, [buffer], offset)
         except OSError as error:
-            if error.errno != errno.EINVAL or not self.direct:
+            if error.errno != errno.EINVAL or not direct:
                 raise
-            self.direct = False  # taken at open, refused at the read: some file systems do
-            _buffered(self._fd)
+            _buffered(self._fd)  # taken at open, refused at the read: some file systems do
+            self.direct = False  # last: who sees it reads without
             return os.preadv(self._fd, [buffer], offset)

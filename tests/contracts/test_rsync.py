@@ -117,6 +117,27 @@ def test_what_arrived_before_a_cut_does_not_cross_again(
         assert get(slow.destination, sent.temporary) == DATA * 3
 
 
+def test_who_still_holds_it_open_at_the_far_end_after_a_cut_does_not_hold_what_arrives(
+    ends: Ends,
+) -> None:
+    parcel = a_parcel(ends, DATA)
+    path = ends.destination.path / temporary_path(parcel.destination_path, parcel.token)
+    path.parent.mkdir(parents=True)
+    half = len(DATA) // 2
+    with path.open("wb") as left:
+        left.write(DATA[:half])
+        left.flush()
+        sent = ends.transport.send(parcel)
+        assert (sent.temporary, sent.resumed_from) == (
+            str(path.relative_to(ends.destination.path)),
+            half,
+        )
+        left.write(b"late")
+        left.flush()
+        assert path.stat().st_ino != os.fstat(left.fileno()).st_ino
+    assert get(ends.destination, sent.temporary) == DATA
+
+
 def test_the_same_package_from_two_routes_at_once_is_one(far_host: Sshd, tmp_path: Path) -> None:
     for ends in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth={"rate": "3 MB"}):
         other = changed(ends, far_host, tmp_path / "archive").transport

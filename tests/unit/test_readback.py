@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,32 @@ def test_o_direct_that_is_taken_and_then_refused_is_not_said_to_have_worked(
     sha256 = make(tmp_path / "file", size)
     reading = root.read_back("file")
     assert (reading.sha256, reading.how) == (sha256, "cache")
+
+
+def test_a_read_that_is_under_way_when_o_direct_is_given_up_is_done_again_too(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, give_up = os.preadv, readback._buffered
+    first, second, given_up = threading.Lock(), threading.Event(), threading.Event()
+
+    def refuse(fd: int, buffers: list[memoryview], offset: int) -> int:
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            if first.acquire(blocking=False):
+                assert second.wait(30)
+            else:
+                second.set()
+                assert given_up.wait(30)
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(fd, buffers, offset)
+
+    def buffered(fd: int) -> None:
+        give_up(fd)
+        given_up.set()
+
+    monkeypatch.setattr(os, "preadv", refuse)
+    monkeypatch.setattr(readback, "_buffered", buffered)
+    sha256 = make(tmp_path / "file", 10 * BLOCK + 7)
+    assert root.read_back("file").sha256 == sha256
 
 
 def test_short_reads_lose_nothing(

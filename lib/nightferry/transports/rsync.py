@@ -49,6 +49,9 @@ stat -c %s -- "$1"; stat -f -c '%a %S' -- "$1"
 _HASH = """sha256sum <"$1" """
 # Who still writes to it, over another route, loses its name: what two wrote is never mixed.
 _BEGIN_AGAIN = """rm -f -- "$1" && : >"$1" """
+# What the far shell began for us may still have it open, hours after a link was cut: it keeps the
+# old file, which has no name any more, and the bytes that are there go on in one of our own.
+_TAKE_OVER = """{ rm -f -- "$1" && cat >"$1"; } <"$1" """
 # 1<>: another that goes on with it meanwhile writes the same bytes to the same places.
 _WHOLE = f"""mkdir -p -- "$(dirname -- "$1")" || exit 1
 [ -s "$1" ] && exit {_BEGUN_BEFORE}
@@ -191,6 +194,8 @@ class RsyncTransport:
     def _begin(self, parcel: Parcel, temporary: str, tell: Callable[[int], None]) -> int:
         """How much of it is there already: its beginning, or nothing; and room for the rest."""
         size, blocks, block = map(int, self._far.ask_of(temporary, _LOOK).split())
+        if size and parcel.size <= SMALL:  # of a larger one it is rsync's, which ends by itself
+            self._far.ask_of(temporary, _TAKE_OVER)
         if size and (size > parcel.size or not self._agrees(parcel, temporary, size, tell)):
             self._far.ask_of(temporary, _BEGIN_AGAIN)
             blocks, size = blocks + size // block, 0
