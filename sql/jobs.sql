@@ -225,6 +225,11 @@ ON CONFLICT (location, kind) DO UPDATE SET claim = EXCLUDED.claim, holder = EXCL
 WHERE lease.until < clock_timestamp() AND now() - pg_postmaster_start_time() > %(lease)s
 RETURNING claim;
 
+-- name: unheld
+-- Of these, whose work of a kind nobody does at the moment: it is asked before each is tried for.
+SELECT name FROM unnest(%(names)s::text[]) AS name
+WHERE NOT EXISTS (SELECT FROM lease WHERE location = name AND kind = %(kind)s AND until >= clock_timestamp());
+
 -- name: hold_lease
 -- The fence of work that is one at a time: first statement of what it commits, and its renewal.
 UPDATE lease SET until = clock_timestamp() + %(lease)s

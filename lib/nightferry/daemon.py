@@ -298,11 +298,16 @@ class Loop:
 
     def _probe(self) -> None:
         """One daemon of a host asks each place if it is there; breakers close on the answer."""
-        broken = {b.name for b in self.db.run(jobs.open_breakers)}
         asked = [] if isinstance(self.daemon, PlaceDaemon) else list(self.desk.places)
-        if self.once:  # only what would keep it from its work
-            asked = [name for name in asked if name in broken]
-        for name in [*asked, *(r for r in self.routes if r in broken)]:
+
+        def whom(tx: Tx) -> list[str]:
+            broken = {b.name for b in jobs.open_breakers(tx)}
+            # With --once only what would keep it from its work.
+            names = [n for n in asked if n in broken or not self.once]
+            names += [r for r in self.routes if r in broken]
+            return jobs.unheld(tx, names, self._probing)
+
+        for name in self.db.run(whom):
             place = self.desk.places.get(name)
             if place is not None and place.storage == "posix":
                 self._ask_whether_there(place)
@@ -325,7 +330,11 @@ class Loop:
 
     def _is_its_turn(self, name: str) -> bool:
         every = self.desk.host.timing.probe
-        return self._take_lease(name, f"probe@{self.desk.host.host}", every) is not None
+        return self._take_lease(name, self._probing, every) is not None
+
+    @property
+    def _probing(self) -> str:
+        return f"probe@{self.desk.host.host}"
 
     def _hear_places(self) -> None:
         """What the places answered that were asked."""

@@ -343,6 +343,11 @@ def breaker_succeeds(tx: Tx, name: str) -> bool:
     return True
 
 
+def unheld(tx: Tx, names: Sequence[str], kind: str) -> list[str]:
+    """Of the places ``names``, those whose work of ``kind`` nobody does at the moment."""
+    return [r.name for r in tx.run("jobs.unheld", names=list(names), kind=kind)] if names else []
+
+
 def open_breakers(tx: Tx) -> list[Row]:
     return [r for r in tx.run("jobs.breakers") if r.state == "open"]
 

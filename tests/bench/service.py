@@ -112,12 +112,12 @@ def _processes(host: Host, daemon: str) -> list[Path]:
 
 
 def _cpu(host: Host) -> float:
-    """Seconds that all daemons and their workers have used so far."""
+    """Seconds that all daemons, their workers and their short children have used so far."""
     ticks = 0
     for daemon in DAEMONS:
         for process in _processes(host, daemon):
             fields = (process / "stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+            ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
