@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LEAP = 10.0  # steps of a leap at most
-ENOUGH = 1e-3  # of the likelihood: a climb ends when a step gains less
+ENOUGH = 3e-3  # of the likelihood: a climb ends when a step gains less
 LOG_2PI = float(np.log(2 * np.pi))
 _TINY = 1e-300
 _SINGULAR = 1e-12  # of the diagonal's product
@@ -53,11 +53,13 @@ class Line:
     extra: Array  # (parts,) variance beyond the first part's
     criterion: float = np.inf
     one_sided: bool = False
+    residuals: Array | None = None  # from it, where they are known already
 
 
 def densities(points: Points, at: Line) -> tuple[Array, Array, Array, float]:
     """Of each part and point: residuals, variances and responsibilities; and the log-likelihood."""
-    e = points.residuals(at.theta) - at.shifts[:, None]
+    e = points.residuals(at.theta) if at.residuals is None else at.residuals
+    e = e - at.shifts[:, None]
     v = points.sigma2 + (at.s2 + at.extra)[:, None]
     r = e * e
     r /= v
@@ -140,19 +142,20 @@ def _step(points: Points, at: Line) -> tuple[Line, float]:
         shifts[1] = (r[1] @ e) / np.add.reduce(r[1])
     # Fisher's scoring of each variance, given the responsibilities.
     r /= v
-    noise = r @ points.noise
     off = e - shifts[:, None]
     off *= off
     off *= r
-    mean2 = np.add.reduce(off, 1) / noise[:, 0]
-    beyond = mean2 - noise[:, 1] / noise[:, 0]
-    s2 = freed(float(mean2[0]), float(mean2[0] - beyond[0]), p, float(counts[0]))
-    extra = np.maximum(beyond - s2, max(9 * s2, 1e-4))
-    extra[0] = 0.0
+    sums = zip(np.add.reduce(off, 1).tolist(), (r @ points.noise).tolist(), strict=True)
+    scored = [(square / each, noise / each) for square, (each, noise) in sums]
+    s2 = freed(*scored[0], p, float(counts[0]))
+    beyond = [mean2 - noise - s2 for mean2, noise in scored]
+    least = max(9 * s2, 1e-4)
+    extra = [0.0, *(max(b, least) for b in beyond[1:])]
     if at.one_sided:
-        extra[1] = max(float(beyond[1]) - s2, 0.25 * s2, 1e-6)
+        extra[1] = max(beyond[1], 0.25 * s2, 1e-6)
     weights = counts / points.n
-    return Line(theta, s2, weights, shifts, extra, one_sided=at.one_sided), likelihood
+    step = Line(theta, s2, weights, shifts, np.array(extra), np.inf, at.one_sided, e)
+    return step, likelihood
 
 
 def solved(normal: Array, right: Array) -> Array:

@@ -119,6 +119,15 @@ def _median(values: Array) -> float:
     return float(0.5 * (pair[n - 1] + pair[n]))
 
 
+def _mean(values: Array) -> float:
+    return float(np.add.reduce(values)) / len(values)
+
+
+def _variance(e: Array) -> float:
+    off = e - _mean(e)
+    return float(off @ off) / len(e)
+
+
 def _spread(e: Array) -> float:
     return 1.4826 * _median(np.abs(e - _median(e)))
 
@@ -142,9 +151,9 @@ def _guesses(points: Points, start: Line) -> list[Line]:
     """Beginnings with two parts: far ones, or blends to the side of the longer tail."""
     e = points.residuals(start.theta)
     spread = _spread(e)
-    wide2 = max(float(np.var(e)), (3 * spread) ** 2)
+    wide2 = max(_variance(e), (3 * spread) ** 2)
     far = Line(start.theta, start.s2, np.array([0.8, 0.2]), np.zeros(2), np.array([0.0, wide2]))
-    side = 1.0 if _median(e) < float(e[np.abs(e) < 4 * spread].mean()) else -1.0
+    side = 1.0 if _median(e) < _mean(e[np.abs(e) < 4 * spread]) else -1.0
     theta = start.theta.copy()
     theta[0] -= side * 0.4 * spread
     shifts, extra = np.array([0.0, side * 3.0 * spread]), np.array([0.0, (1.2 * spread) ** 2])
@@ -160,7 +169,7 @@ def _with_the_rest(points: Points, at: Line) -> Line | None:
         if (e * e / v).min(axis=0).max() < FAR**2:
             return None
         side, width2 = float(at.shifts[1]), float(at.extra[1])
-        wide2 = max(float(np.var(e[0])), 9 * at.s2)
+        wide2 = max(_variance(e[0]), 9 * at.s2)
     else:
         balance = float((r[1] * np.sign(e[0])).sum())
         if balance**2 < 2.5**2 * float((r[1] ** 2).sum()):
@@ -179,7 +188,7 @@ def _conclude(points: Points, at: Line) -> Mixture:
     theta = at.theta
     e, v, r, _ = densities(points, at)
     if len(at.weights) > 1:
-        covariance = _sandwich(points.design, e, v, r, at.one_sided)
+        covariance = _sandwich(points, e, v, r, at.one_sided)
         if points.n < FEW:
             plain = np.linalg.inv((points.design.T * (r[0] / v[0])) @ points.design)
             freedom = max(float(r[0].sum()) - points.p, 3.0)
@@ -221,26 +230,27 @@ def _over_all_scatters(points: Points) -> tuple[Array, Array]:
     return mean, np.asarray(covariance)
 
 
-def _sandwich(design: Array, e: Array, v: Array, r: Array, one_sided: bool) -> Array:
+def _sandwich(points: Points, e: Array, v: Array, r: Array, one_sided: bool) -> Array:
     """The covariance of theta, beside that of the second part's shift: between two inverses of the
     information the scores' own spread."""
-    n, p = design.shape
-    slopes = r * e / v
-    total = slopes.sum(axis=0)
-    full = np.column_stack((design, np.zeros(n))) if one_sided else design
-    score = full * total[:, None]
-    bends = r / v - r * (e / v) ** 2
-    information = (full.T * (bends.sum(axis=0) + total**2)) @ full
+    n, p = points.n, points.p
+    design = points.columns[:p]
+    slopes = e / v
+    bends = r / v - r * slopes * slopes
+    slopes *= r
+    total = np.add.reduce(slopes, 0)
+    scores, information = np.zeros((p + one_sided, n)), np.zeros((p + one_sided, p + one_sided))
+    scores[:p] = design * total
+    information[:p, :p] = (design * (np.add.reduce(bends, 0) + total * total)) @ design.T
     if one_sided:
-        score[:, p] = slopes[1]
-        information[p, p] = float((bends[1] + slopes[1] ** 2).sum())
-        cross = bends[1] + total * slopes[1]
-        information[:p, p] = information[p, :p] = design.T @ cross
+        scores[p] = slopes[1]
+        information[p, p] = np.add.reduce(bends[1]) + slopes[1] @ slopes[1]
+        information[:p, p] = information[p, :p] = design @ (bends[1] + total * slopes[1])
     try:
         inverse = np.linalg.inv(information)
-        covariance = (inverse @ (score.T @ score) @ inverse)[:p, :p] * (n / max(n - p, 1))
-        if np.all(np.diag(covariance) > 0):
+        covariance = (inverse @ (scores @ scores.T) @ inverse)[:p, :p] * (n / max(n - p, 1))
+        if covariance.diagonal().min() > 0:
             return np.asarray(covariance)
     except np.linalg.LinAlgError:
         pass
-    return np.asarray(np.linalg.inv((design.T * (r[0] / v[0])) @ design))
+    return np.asarray(np.linalg.inv((design * (r[0] / v[0])) @ design.T))
