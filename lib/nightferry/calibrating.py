@@ -335,7 +335,7 @@ def record(tx: Tx, result: Result) -> str:
         tx.run("calibrate.keep_table", calibration=row.id, content=result.table)
     if columns["state"] == "good":
         same = {name: columns[name] for name in ("source_name", "source_location", "band")}
-        tx.run("calibrate.supersede", time=columns["middle"], **same)
+        tx.run("calibrate.supersede", calibration=row.id, target=None)
         for datum in result.data:
             tx.run(
                 "calibrate.datum", calibration=row.id, solution=None, target=datum.target,
