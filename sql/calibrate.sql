@@ -20,10 +20,10 @@ WHERE f.id = %(about)s AND f.location = %(location)s AND f.replaced_by IS NULL
                     AND (k.reason <> 'no catalogue tile' OR k.made > coalesce((SELECT max(g.at) FROM catalog_load g), '-infinity')));
 
 -- name: add
-INSERT INTO calibration (file, source_name, source_location, sha256, part, state, reason, advice, night, instrument, middle,
+INSERT INTO calibration (file, source_name, source_location, sha256, part, exposure, state, reason, advice, night, instrument, middle,
   exposure_seconds, airmass, filter, band, system, unit, aperture, catalog, transformation, zero_point, zero_point_error, fit_error,
   colour, colour_reference, colour_term, colour_term_error, scatter, measured, matched, used, limiting, flags, detail)
-VALUES (%(file)s, %(source_name)s, %(source_location)s, %(sha256)s, %(part)s, %(state)s, %(reason)s, %(advice)s, %(night)s, %(instrument)s, %(middle)s,
+VALUES (%(file)s, %(source_name)s, %(source_location)s, %(sha256)s, %(part)s, exposure_under_name(%(file)s, %(part)s), %(state)s, %(reason)s, %(advice)s, %(night)s, %(instrument)s, %(middle)s,
   %(exposure_seconds)s, %(airmass)s, %(filter)s, %(band)s, %(system)s, %(unit)s, %(aperture)s, %(catalog)s, %(transformation)s, %(zero_point)s,
   %(zero_point_error)s, %(fit_error)s, %(colour)s, %(colour_reference)s, %(colour_term)s, %(colour_term_error)s, %(scatter)s, %(measured)s,
   %(matched)s, %(used)s, %(limiting)s, %(flags)s, %(detail)s)
@@ -33,15 +33,16 @@ RETURNING id;
 INSERT INTO calibration_table (calibration, content) VALUES (%(calibration)s, %(content)s);
 
 -- name: supersede
--- What an earlier calibration of the same exposure and band gave is history now.
-UPDATE reduced_datum SET superseded = now()
-WHERE superseded IS NULL AND source_name = %(source_name)s AND source_location = %(source_location)s AND band = %(band)s AND time = %(time)s;
-
--- name: supersede_one
--- The same of one target: the whole night's magnitude takes the place of the exposure's own, or of an earlier solution's.
-UPDATE reduced_datum SET superseded = now()
-WHERE superseded IS NULL AND target = %(target)s AND source_name = %(source_name)s AND source_location = %(source_location)s AND band = %(band)s
-  AND time = %(time)s;
+-- What earlier calibrations of the same exposure and band gave is history now: all of it, or one target's. An
+-- exposure is a part of a file, whatever was said of its time; of a name that was used again, each is another. By
+-- hand, a file of one exposure is the same if its bytes are. What has the same time is replaced in any case.
+UPDATE reduced_datum d SET superseded = now()
+FROM calibration n
+WHERE n.id = %(calibration)s AND d.superseded IS NULL AND d.source_name = n.source_name AND d.source_location = n.source_location
+  AND d.band = n.band AND (%(target)s::uuid IS NULL OR d.target = %(target)s)
+  AND (d.time = n.middle OR EXISTS (
+    SELECT FROM calibration c WHERE c.id = d.calibration AND c.part = n.part AND c.exposure = n.exposure
+      AND (c.part <> '' OR c.file IS NOT NULL OR c.sha256 = n.sha256)));
 
 -- name: datum
 INSERT INTO reduced_datum (target, calibration, solution, time, mjd, bjd_tdb, band, system, magnitude, error, zero_point_error, limiting, flags, source_name, source_location)
@@ -54,7 +55,7 @@ SELECT t.id, t.name, t.ra, t.dec, t.radius, coalesce((SELECT array_agg(a.alias) 
 
 -- name: source_of
 -- The registered file with these bytes at this location.
-SELECT f.id, f.location, f.path, f.instrument, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label
+SELECT f.id, f.location, f.path, f.instrument, f.night, t.zone, to_char(t.turnover, 'HH24:MI') AS turnover, t.label
 FROM raw_data_file f LEFT JOIN instrument i ON i.name = f.instrument LEFT JOIN telescope t ON t.name = i.telescope
 WHERE f.sha256 = %(sha256)s AND (%(location)s::text IS NULL OR f.location = %(location)s) ORDER BY f.replaced_by IS NULL DESC, f.registered DESC LIMIT 1;
 

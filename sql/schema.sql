@@ -435,6 +435,14 @@ BEGIN
   RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.exposure_under_name(of_file uuid, part text) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+  SELECT CASE WHEN part <> '' OR of_file IS NULL THEN 0 ELSE (
+    SELECT count(*)::integer FROM raw_data_file f JOIN raw_data_file x ON x.location = f.location AND x.path = f.path
+      AND x.ordinal <= f.ordinal AND x.relation = 'exposure' WHERE f.id = of_file) END
+$$;
+
 CREATE FUNCTION public.file_answers(files uuid[]) RETURNS TABLE(file uuid, package uuid, need smallint, held bigint, proven bigint, oldest_proof timestamp with time zone, safe boolean, reason text)
     LANGUAGE sql STABLE
     AS $$
@@ -485,7 +493,8 @@ CREATE FUNCTION public.grant_calibration(host name) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load, master_frame, master_member TO %I', host);
+  EXECUTE format('GRANT INSERT ON calibration, calibration_table, catalog_load, night_solution, night_exposure, '
+                 'master_frame, master_member TO %I', host);
   EXECUTE format('GRANT INSERT, UPDATE ON reduced_datum, catalog TO %I', host);
   EXECUTE format('GRANT INSERT, DELETE ON catalog_star TO %I', host);
 END $$;
@@ -1005,6 +1014,7 @@ CREATE TABLE public.calibration (
     limiting double precision,
     flags text[] DEFAULT '{}'::text[] NOT NULL,
     detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    exposure integer DEFAULT 0 NOT NULL,
     CONSTRAINT calibration_check CHECK (((state = 'failed'::public.calibration_state) OR (num_nulls(band, system, unit, catalog, zero_point, zero_point_error, middle) = 0))),
     CONSTRAINT calibration_check1 CHECK (((state = 'good'::public.calibration_state) OR ((reason <> ''::text) AND (zero_point IS NULL)))),
     CONSTRAINT calibration_system_check CHECK ((system = ANY (ARRAY['AB'::text, 'Vega'::text]))),
@@ -1234,7 +1244,7 @@ CREATE VIEW public.crossing AS
                   WHERE ((c.package = p.id) AND (c.location = a.name) AND (c.state = ANY (ARRAY['arriving'::public.copy_state, 'present'::public.copy_state, 'suspect'::public.copy_state, 'deleting'::public.copy_state])))))))));
 
 CREATE VIEW public.current_calibration AS
- SELECT DISTINCT ON (source_location, source_name, part, band) id,
+ SELECT DISTINCT ON (source_location, source_name, exposure, part, band) id,
     site,
     file,
     source_name,
@@ -1271,10 +1281,11 @@ CREATE VIEW public.current_calibration AS
     used,
     limiting,
     flags,
-    detail
+    detail,
+    exposure
    FROM public.calibration
   WHERE (state = 'good'::public.calibration_state)
-  ORDER BY source_location, source_name, part, band, made DESC, id DESC;
+  ORDER BY source_location, source_name, exposure, part, band, made DESC, id DESC;
 
 CREATE TABLE public.night_solution (
     id uuid DEFAULT public.new_id() NOT NULL,
@@ -2282,6 +2293,8 @@ CREATE INDEX reduced_datum_calibration ON public.reduced_datum USING btree (cali
 CREATE UNIQUE INDEX reduced_datum_current ON public.reduced_datum USING btree (target, "time", band, source_name, source_location) WHERE (superseded IS NULL);
 
 CREATE INDEX reduced_datum_solution ON public.reduced_datum USING btree (solution) WHERE (solution IS NOT NULL);
+
+CREATE INDEX reduced_datum_source ON public.reduced_datum USING btree (source_location, source_name) WHERE (superseded IS NULL);
 
 CREATE INDEX reduced_datum_target ON public.reduced_datum USING btree (target, "time") WHERE (superseded IS NULL);
 

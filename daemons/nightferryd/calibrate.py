@@ -53,7 +53,10 @@ def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:
     known = {d.instrument: d for d in instruments.definitions}
     instrument = known.get(facts["instrument"])
     photometry = instrument.photometry if instrument else Photometry()
-    source = Source(facts["path"], job.location, str(facts["id"]), facts["instrument"])
+    source = Source(
+        facts["path"], job.location, str(facts["id"]), facts["instrument"],
+        registered=facts["night"],
+    )  # fmt: skip
     if facts["zone"] is not None:
         source = replace(
             source, zone=facts["zone"], turnover=facts["turnover"], label=facts["label"]
@@ -67,7 +70,7 @@ def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:
 
     return tuple(
         images.run(
-            content, source, calibrating.reading_of(photometry),
+            content, source, calibrating.reading_of(photometry, facts["corrections"]),
             Request(
                 catalogs=settings.catalogs, min_stars=settings.min_stars,
                 transformations=transformations.load(settings.transformations),

@@ -7,7 +7,7 @@ Over 300 lines: all that becomes a row stands here, for tables and for images.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -23,8 +23,8 @@ from nightferry.db import Tx, json
 from nightferry.instruments.photometry import Photometry
 from nightferry.night import night_of
 from nightferry.photometry import few, product, tables
-from nightferry.photometry.calibration import calibrate, field_of
-from nightferry.photometry.measured import Exposure, NotCalibrated, Reading
+from nightferry.photometry.calibration import calibrate, field_of, first_look
+from nightferry.photometry.measured import Exposure, NotCalibrated, Reading, Unusable
 from nightferry.photometry.result import Calibration, Request
 from nightferry.photometry.times import bjd_tdb, mjd_utc
 from nightferry.photometry.zeropoint import ColourTerm
@@ -45,9 +45,16 @@ class Source:
     zone: str = "UTC"
     turnover: str = "12:00"
     label: str = "evening"
+    registered: date | None = None  # the registered file's night
 
     def night(self, moment: datetime) -> date:
         return night_of(moment, self.zone, self.turnover, self.label)  # type: ignore[arg-type]
+
+    def night_of(self, exposure: Exposure | None) -> date | None:
+        """By its beginning, else by its middle; of a failure of which neither is known, that of the
+        registered file."""
+        moment = None if exposure is None else exposure.start or exposure.known_middle
+        return self.registered if moment is None else self.night(moment)
 
 
 class Target(NamedTuple):
@@ -105,6 +112,10 @@ class _Once:
         return self.catalog.definition
 
     def field(self, field: Field) -> Found:
+        whole = self.field_of_file
+        at = np.array([field.ra]), np.array([field.dec])
+        if separation(*at, whole.ra, whole.dec)[0] > whole.radius:
+            return self.catalog.field(field)  # elsewhere: positions were taken otherwise
         if self._found is None:
             self._found = self.catalog.field(self.field_of_file)
         return Found(self._found.stars.inside(field), self._found.coverage)
@@ -124,11 +135,11 @@ def catalogs(
     }  # fmt: skip
 
 
-def reading_of(photometry: Photometry) -> Reading:
-    """What an instrument's file says of its tables."""
+def reading_of(photometry: Photometry, corrections: Iterable[tuple[str, Any]] = ()) -> Reading:
+    """What an instrument's file says of its tables, and people of their headers."""
     return Reading(
         columns=photometry.columns, gain=photometry.gain, per_second=photometry.per_second,
-        electrons=photometry.electrons,
+        electrons=photometry.electrons, corrections=dict(corrections),
     )  # fmt: skip
 
 
@@ -163,9 +174,10 @@ def run(
     results = []
     for done, exposure in enumerate(exposures):
         progress(done, len(exposures))
-        if isinstance(exposure, NotCalibrated):
-            part = str(done) if len(exposures) > 1 else ""
-            results.append(Result(columns_of_failure(source, sha256, exposure, part)))
+        if isinstance(exposure, Unusable):
+            columns = columns_of_failure(source, sha256, exposure.why, exposure.exposure)
+            shown = product.to_fits(failure(exposure)) if exposure.has_stars else None
+            results.append(Result(columns, shown))
             continue
         calibration = calibrate(exposure, once, request)
         results.append(
@@ -192,20 +204,34 @@ def _shared(
     return {name: _Once(catalog, whole) for name, catalog in available.items()}
 
 
+def failure(it: Unusable) -> Calibration:
+    """What there is of a calibration that could not be tried."""
+    return Calibration(it.exposure, status=first_look(it.exposure)).failed(it.why)
+
+
 def columns_of_failure(
-    source: Source, sha256: str, why: NotCalibrated, part: str = ""
+    source: Source, sha256: str, why: NotCalibrated, exposure: Exposure | None = None
 ) -> dict[str, Any]:
+    """``exposure``: what is known of it all the same."""
     empty = dict.fromkeys(
         (
-            "night", "middle", "exposure_seconds", "airmass", "band", "system", "unit", "catalog",
+            "middle", "exposure_seconds", "airmass", "band", "system", "unit", "catalog",
             "transformation", "zero_point", "zero_point_error", "fit_error", "colour",
             "colour_reference", "colour_term", "colour_term_error", "scatter", "limiting",
         )
     )  # fmt: skip
+    known: dict[str, Any] = {"part": "", "filter": "", "aperture": "", "measured": 0, "flags": []}
+    if exposure is not None:
+        e = exposure
+        known |= {
+            "part": e.part, "filter": e.filter, "aperture": e.aperture, "measured": len(e),
+            "flags": list(e.notes), "middle": e.known_middle, "airmass": e.airmass,
+            "exposure_seconds": None if np.isnan(e.seconds) else e.seconds,
+        }  # fmt: skip
     return {
-        **empty, **_of_source(source, sha256), "part": part, "state": "failed",
-        "reason": why.reason, "advice": str(why), "filter": "", "aperture": "", "measured": 0,
-        "matched": 0, "used": 0, "flags": [], "detail": {},
+        **empty, **_of_source(source, sha256), **known, "state": "failed", "reason": why.reason,
+        "advice": str(why), "night": source.night_of(exposure), "matched": 0, "used": 0,
+        "detail": {},
     }  # fmt: skip
 
 
@@ -227,7 +253,7 @@ def columns_of(source: Source, sha256: str, done: Calibration) -> dict[str, Any]
         detail["field"] = {"order": fit.order, "coefficients": fit.field.tolist()}
     return {
         **_of_source(source, sha256), "part": e.part, "state": "good" if fit else "failed",
-        "reason": done.reason, "advice": done.advice, "night": source.night(e.middle),
+        "reason": done.reason, "advice": done.advice, "night": source.night_of(e),
         "middle": e.middle, "exposure_seconds": e.seconds, "airmass": e.airmass, "filter": e.filter,
         "band": done.band, "system": relation.system if relation else None, "unit": e.unit,
         "aperture": e.aperture, "catalog": done.catalog,
@@ -309,7 +335,7 @@ def record(tx: Tx, result: Result) -> str:
         tx.run("calibrate.keep_table", calibration=row.id, content=result.table)
     if columns["state"] == "good":
         same = {name: columns[name] for name in ("source_name", "source_location", "band")}
-        tx.run("calibrate.supersede", time=columns["middle"], **same)
+        tx.run("calibrate.supersede", calibration=row.id, target=None)
         for datum in result.data:
             tx.run(
                 "calibrate.datum", calibration=row.id, solution=None, target=datum.target,

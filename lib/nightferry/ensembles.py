@@ -187,7 +187,7 @@ def record(tx: Tx, solution: Solution) -> str:
             "source_name": exposure.source_name, "source_location": exposure.source_location,
             "band": solution.columns["band"], "time": exposure.middle,
         }  # fmt: skip
-        tx.run("calibrate.supersede_one", target=datum.target, **same)
+        tx.run("calibrate.supersede", calibration=exposure.id, target=datum.target)
         tx.run(
             "calibrate.datum", calibration=exposure.id, solution=row.id, target=datum.target,
             mjd=datum.mjd, bjd_tdb=datum.bjd_tdb, system=solution.columns["system"],

@@ -30,7 +30,7 @@ from nightferry.instruments import Hdu, Instruments, Value, derive
 from nightferry.instruments.keywords import Header
 from nightferry.photometry import absent, product
 from nightferry.photometry.calibration import calibrate
-from nightferry.photometry.measured import NotCalibrated, Reading
+from nightferry.photometry.measured import NotCalibrated, Reading, Unusable
 from nightferry.photometry.result import Calibration, Request
 
 DAYS = 7  # from a frame to the night of its masters
@@ -82,7 +82,7 @@ def run(
         return calibrating.run(content, source, reading, request, available, ask, progress)
     sha256 = hashlib.sha256(content).hexdigest()
     try:
-        with ImageFile(content, source.name) as file:
+        with ImageFile(content, source.name, to_show=True) as file:
             observed = _observed(file, source, reading, request, available, ask, darkroom, progress)
     except NotCalibrated as why:
         return [Result(calibrating.columns_of_failure(source, sha256, why))]
@@ -157,13 +157,12 @@ def _result(
 ) -> Result:  # fmt: skip
     more = pages.hdus(observed)
     if observed.why is not None:
-        columns = calibrating.columns_of_failure(source, sha256, observed.why)
-        done = Calibration(observed.exposure).failed(observed.why)
-        columns |= {
-            "measured": len(observed.exposure), "filter": observed.exposure.filter,
-            "detail": dict(observed.detail), "flags": list(observed.exposure.notes),
-        }  # fmt: skip
-        return Result(columns, product.to_fits(done, more))
+        seen = Unusable(observed.exposure, observed.why)
+        columns = calibrating.columns_of_failure(source, sha256, seen.why, seen.exposure)
+        columns["detail"] = dict(observed.detail)
+        if observed.picture is None and not seen.has_stars:
+            return Result(columns)
+        return Result(columns, product.to_fits(calibrating.failure(seen), more))
     done = calibrate(observed.exposure, available, request)
     if not done.is_good:
         done = _flagged(done, observed.exposure.notes)

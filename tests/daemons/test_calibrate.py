@@ -1,6 +1,5 @@
 """The calibrator: files of photometry become zero points as they come, and failures become rows."""
 
-import io
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,17 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from astropy.table import Table
-from nightferry.catalogs import definitions
-from nightferry.catalogs.files import read
-from nightferry.catalogs.loading import store
 from psycopg.sql import SQL, Identifier
 
 from tests.daemons.ground import Ground, ground
+from tests.daemons.night_of_stars import exposures, load_stars
 from tests.typed import Nf
-
-EYUMA = "photometry/eyuma"
-REFCAT2 = f"{EYUMA}/all_refcat2_ey_uma.ecsv"
+from tests.unit.plotted import points
 
 
 @pytest.fixture
@@ -27,22 +21,6 @@ def site(database: str, tmp_path: Path) -> Iterator[Ground]:
     made = ground(tmp_path, database, source={"content": "photometry"}, keep=None)
     yield made
     made.db.close()
-
-
-def exposures(night_data: Path, count: int) -> list[bytes]:
-    """The first exposures of EY UMa's night, a table each."""
-    table = Table.read(night_data / EYUMA / "2014-12-29-ey-uma-9.fits")
-    made = []
-    for stamp in sorted(set(table["date-obs"]))[:count]:
-        text = io.StringIO()
-        table[table["date-obs"] == stamp].write(text, format="ascii.ecsv")
-        made.append(text.getvalue().encode())
-    return made
-
-
-def load_stars(site: Ground, night_data: Path) -> None:
-    definition, found = read(night_data / REFCAT2, definitions())
-    site.db.run(lambda tx: store(tx, definition, found, "a test"))
 
 
 def states(site: Ground) -> list[tuple[str, str, str]]:
@@ -89,6 +67,11 @@ def test_what_lacks_a_catalogue_fails_with_a_plot_and_is_done_when_it_is_loaded(
     assert shown.code == 1
     assert "nf catalog load" in shown.words
     assert (tmp_path / "failure.png").read_bytes()[:4] == b"\x89PNG"
+    (measured, content) = site.ask(
+        "SELECT k.measured, t.content FROM calibration k JOIN calibration_table t ON t.calibration = k.id"
+    )[0]
+    drawn = points(bytes(content))
+    assert drawn["sky"] == drawn["magnitude"] == measured == 41
     site.once("dome", "calibrate")
     assert len(states(site)) == 1, "it is not tried again for nothing"
     load_stars(site, night_data)
@@ -107,7 +90,7 @@ def test_jobs_that_are_lost_are_derived_again(site: Ground, night_data: Path) ->
 
 @pytest.fixture
 def dome_user(server: str, site: Ground, database: str) -> Iterator[str]:
-    """The dome's daemons log in as a user that was granted what a host needs, and no more."""
+    """The dome's daemons log in as a user that was granted what a host needs, and no more: how."""
     name = f"nightferry_dome_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as owner:
         make = SQL("CREATE ROLE {} LOGIN PASSWORD 'of-a-test'")
@@ -119,7 +102,7 @@ def dome_user(server: str, site: Ground, database: str) -> Iterator[str]:
     theirs = urlunsplit(parts._replace(netloc=f"{name}:of-a-test@{host}"))
     own = site.sites.config("dome")
     own.write_text(own.read_text().replace(database, theirs))
-    yield name
+    yield theirs
     site.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", name)
     site.db.run(lambda tx: tx.execute(f"DROP OWNED BY {name}"))
     with psycopg.connect(server, autocommit=True) as owner:
@@ -134,6 +117,30 @@ def test_a_hosts_user_may_calibrate(site: Ground, night_data: Path, dome_user: s
     site.once("dome", "calibrate")
     assert [s for _, s, _ in states(site)] == ["good"]
     assert site.one("SELECT count(*) FROM reduced_datum") == 1
+
+
+def test_a_hosts_user_may_calibrate_a_night_again_and_solve_it(
+    site: Ground, night_data: Path, dome_user: str, tmp_path: Path
+) -> None:
+    load_stars(site, night_data)
+    site.ask("INSERT INTO target (name, ra, dec) VALUES ('EY UMa', 135.5865, 49.81926)")
+    for number, content in enumerate(exposures(night_data, 5)):
+        site.put(f"{number}.ecsv", content)
+    site.ingest()
+    site.once("dome", "calibrate")
+    nf = Nf(dome_user, tmp_path, f"{{dome-source: {site.source}}}")
+    for words in (
+        ("cal", "run", "--night", "2014-12-29"),
+        ("cal", "run", "--target", "EY UMa"),
+        ("cal", "night", "2014-12-29", "--solve"),
+    ):
+        answer = nf(*words)
+        assert answer.code == 0, answer.out + answer.err
+    assert site.one("SELECT count(*) FROM night_solution WHERE state = 'good'") == 3
+    assert site.one("SELECT count(*) FROM night_exposure") == 15
+    flags = [p["flags"] for p in nf.json("lightcurve", "EY UMa")["points"]]
+    assert len(flags) == 5
+    assert all("by the whole night" in f for f in flags)
 
 
 def test_what_waits_for_its_calibration_is_not_deleted(site: Ground, night_data: Path) -> None:
@@ -156,25 +163,3 @@ def test_a_source_of_frames_is_left_to_others(two_sites: Ground, night_data: Pat
     two_sites.ingest()
     two_sites.once("dome", "calibrate")
     assert states(two_sites) == []
-
-
-def test_a_second_run_replaces_what_is_current_and_keeps_the_first(
-    site: Ground, night_data: Path, tmp_path: Path, database: str
-) -> None:
-    load_stars(site, night_data)
-    path = site.put("a.ecsv", exposures(night_data, 1)[0])
-    nf = Nf(database, tmp_path, f"{{dome-source: {site.source}}}")
-    assert nf("target", "add", "EY UMa", "135.5865", "49.81926").code == 0
-    site.ingest()
-    site.once("dome", "calibrate")
-    first = nf.json("lightcurve", "EY UMa")["points"]
-    again = nf("cal", "run", "--night", "2014-12-29", "--transformation", "gaia-dr2-evans")
-    assert again.code == 0, again.out + again.err
-    second = nf.json("lightcurve", "EY UMa")["points"]
-    assert [p["transformation"] for p in first + second] == ["ps1-tonry", "gaia-dr2-evans"]
-    assert path.is_file()
-    assert nf.json("cal", "list")["matching"] == 2
-    current = nf.json("cal", "list", "--current")
-    assert [c["transformation"] for c in current["calibrations"]] == ["gaia-dr2-evans"]
-    (all_data,) = site.ask("SELECT count(*) FROM reduced_datum")
-    assert all_data[0] == 2, "what was replaced is kept"

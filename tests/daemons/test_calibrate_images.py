@@ -16,6 +16,7 @@ from tests.daemons.ground import Ground, ground
 from tests.typed import Nf
 from tests.unit.imaging_sky import Shot, shoot
 from tests.unit.photometry_sky import DEC, RA
+from tests.unit.plotted import points, shows_pixels
 
 CAMERA = Camera(
     shape=(360, 400), scale=1.0, psf=Moffat(3.4, 3.4), sky=200.0, flat=True, overscan=24
@@ -63,8 +64,8 @@ def put_calibrations(site: Ground, night: str = "n1", day: int = 2) -> None:
 
 def put_science(site: Ground, name: str, seed: int, **cards: Any) -> Shot:
     shot = shoot(
-        seed, stars=60, camera=CAMERA, apart_by=15.0, DATE_OBS="2015-07-02T22:00:00",
-        **{**WHO, **cards},
+        seed, stars=60, camera=CAMERA, apart_by=15.0,
+        **{**WHO, "DATE_OBS": "2015-07-02T22:00:00", **cards},
     )  # fmt: skip
     site.put(name, shot.content)
     return shot
@@ -94,7 +95,7 @@ def test_frames_of_the_sky_are_reduced_measured_and_calibrated_as_they_come(
 ) -> None:
     put_calibrations(site)
     shot = put_science(site, "n1/a.fits", 5)
-    put_science(site, "n1/cube.fits", 5, NAXIS3=None, EXPTIME=None)
+    put_science(site, "n1/untimed.fits", 5, EXPTIME=None)
     load(site, shot)
     site.ingest()
     assert site.one("SELECT count(*) FROM hold WHERE lifted IS NULL") == 2, (
@@ -102,8 +103,8 @@ def test_frames_of_the_sky_are_reduced_measured_and_calibrated_as_they_come(
     )
     site.once("dome", "calibrate")
     by_name = {r.source_name: r for r in rows(site)}
-    assert by_name.keys() == {"n1/a.fits", "n1/cube.fits"}, "bias and flat are no subjects"
-    good, bad = by_name["n1/a.fits"], by_name["n1/cube.fits"]
+    assert by_name.keys() == {"n1/a.fits", "n1/untimed.fits"}, "bias and flat are no subjects"
+    good, bad = by_name["n1/a.fits"], by_name["n1/untimed.fits"]
     assert (good.state, good.reason) == ("good", "")
     assert good.zero_point == pytest.approx(through_flat(shot), abs=0.01)
     assert (bad.state, bad.reason) == ("failed", "no exposure time")
@@ -120,6 +121,10 @@ def test_frames_of_the_sky_are_reduced_measured_and_calibrated_as_they_come(
     assert answer.code == 1
     assert "--exposure SECONDS" in answer.words
     assert (tmp_path / "bad.png").read_bytes()[:4] == b"\x89PNG"
+    of = "SELECT t.content FROM calibration_table t JOIN calibration k ON k.id = t.calibration"
+    content = bytes(site.one(f"{of} WHERE k.state = 'failed'"))
+    assert shows_pixels(content)
+    assert min(points(content)["frame"], points(content)["magnitude"]) > 30, "its stars are drawn"
 
 
 def test_masters_are_made_once_and_again_when_there_are_more_frames(site: Ground) -> None:
@@ -156,3 +161,67 @@ def test_without_masters_of_its_night_the_nearest_serve_and_it_is_said(site: Gro
     assert row.state == "good"
     assert sorted(row.flags) == ["bias of 2015-07-01", "flat of 2015-07-01"]
     assert row.zero_point == pytest.approx(through_flat(shot), abs=0.01)
+
+
+def here(site: Ground, database: str, folder: Path) -> Nf:
+    """What a person types on the dome's host."""
+    nf = Nf(database, folder, f"{{dome-source: {site.source}}}")
+    nf.config.write_text(nf.config.read_text() + f"instruments: {folder / 'instruments'}\n")
+    return nf
+
+
+def test_a_failed_frame_is_of_its_night_and_good_again_when_its_header_is_corrected(
+    site: Ground, tmp_path: Path, database: str
+) -> None:
+    put_calibrations(site)
+    shot = put_science(site, "n1/a.fits", 5, EXPTIME=None)
+    cube = np.zeros((2, 30, 30), np.uint16)
+    site.put(
+        "n1/b.fits",
+        sky.fits_file(cube, sky.cards_of(CAMERA, DATE_OBS="2015-07-02T23:00:00", **WHO)),
+    )
+    load(site, shot)
+    site.ingest()
+    site.once("dome", "calibrate")
+    nf = here(site, database, tmp_path)
+
+    def of_night() -> list[tuple[str, str, str]]:
+        found = nf.json("cal", "list", "--night", "2015-07-02")["calibrations"]
+        return sorted((c["source_name"], c["state"], c["reason"]) for c in found)
+
+    both = [("n1/a.fits", "failed", "no exposure time"), ("n1/b.fits", "failed", "a cube")]
+    assert of_night() == both
+    told = nf("headers", "correct", "n1/a.fits", "EXPTIME", "60", "--why", "the observer's log")
+    assert told.code == 0, told.err
+    again = nf("cal", "run", "--night", "2015-07-02")
+    assert again.code == 1, "the cube is none yet"
+    assert ("n1/a.fits", "good", "") in of_night(), again.out + again.err
+
+
+def test_a_name_that_is_used_again_for_another_exposure_takes_no_magnitude_away(
+    site: Ground, tmp_path: Path, database: str
+) -> None:
+    put_calibrations(site)
+    shot = put_science(site, "n1/a.fits", 5)
+    load(site, shot)
+    nf = here(site, database, tmp_path)
+    s = shot.sky.stars
+    star = int(np.argmin(np.hypot((s.ra - RA) * np.cos(np.radians(DEC)), s.dec - DEC)))
+    assert nf("target", "add", "A star", str(s.ra[star]), str(s.dec[star])).code == 0
+    for again in (False, True):
+        if again:
+            put_science(site, "n1/a.fits", 5, DATE_OBS="2015-07-03T22:00:00")
+        site.ingest()
+        site.once("dome", "calibrate")
+    relations = site.ask(
+        "SELECT relation::text FROM raw_data_file WHERE path = 'n1/a.fits' ORDER BY ordinal"
+    )
+    assert [r.relation for r in relations] == ["first", "exposure"]
+    assert [p["time"][:10] for p in nf.json("lightcurve", "A star")["points"]] == [
+        "2015-07-02",
+        "2015-07-03",
+    ]
+    assert nf.json("cal", "list", "--current")["matching"] == 2, "both are the newest of their own"
+    assert nf("cal", "run", "--night", "2015-07-03", "--exposure", "30").code == 0
+    times = [p["time"][:19] for p in nf.json("lightcurve", "A star")["points"]]
+    assert [t.replace("T", " ") for t in times] == ["2015-07-02 22:00:30", "2015-07-03 22:00:15"]

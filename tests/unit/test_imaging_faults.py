@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from nightferry.calibrating import Result
-from nightferry.photometry import plots
 from nightferry.photometry.measured import Reading
 from nightferry.testing import sky
 from nightferry.testing.sky import Camera, Moffat
@@ -17,7 +16,9 @@ from numpy.typing import NDArray
 
 from tests.unit.imaging_sky import Shot, calibrated, shoot
 from tests.unit.photometry_sky import DEC, RA
+from tests.unit.plotted import points, shows_pixels
 
+MANY = 30  # stars
 SMALL = Camera(shape=(400, 420), scale=0.9, psf=Moffat(3.2, 3.3), overscan=0)
 
 
@@ -33,12 +34,15 @@ def pixels_of(shot: Shot) -> tuple[NDArray[Any], dict[str, Any]]:
         return hdus[0].data.copy(), cards
 
 
-def failed(result: Result, reason: str, *, plotted: bool = True) -> str:
+def failed(result: Result, reason: str, *, plotted: bool = True, stars: int = 0) -> str:
+    """Its advice. With a plot there is a picture on it, and that many stars at least."""
     assert (result.columns["state"], result.columns["reason"]) == ("failed", reason)
     assert len(result.columns["advice"]) > 20
-    if plotted:
-        assert result.table is not None
-        assert plots.calibration(result.table, "a failure")[:4] == b"\x89PNG"
+    assert (result.table is not None) == plotted, "a plot where there is anything to plot"
+    if result.table is not None:
+        assert shows_pixels(result.table) == (reason != "no noise"), "that one is an even gray"
+        drawn = points(result.table)
+        assert min(drawn["frame"], drawn["magnitude"]) >= stars
     return str(result.columns["advice"])
 
 
@@ -48,30 +52,37 @@ def test_a_good_frame_is_good(good: Shot) -> None:
     assert done.columns["zero_point"] == pytest.approx(good.zero_point, abs=0.02)
     assert done.columns["unit"] == "e-/s"
     assert done.table is not None
-    assert plots.calibration(done.table, "good")[:4] == b"\x89PNG"
+    drawn = points(done.table)
+    assert drawn["sky"] == drawn["frame"] == done.columns["measured"]
+    assert drawn["magnitude"] == drawn["colour"] >= drawn["field"] == done.columns["used"]
 
 
 @pytest.mark.parametrize(
-    ("cards", "reason"),
+    ("cards", "reason", "stars"),
     [
-        ({"EXPTIME": None}, "no exposure time"),
-        ({"EXPTIME": 0.0}, "no exposure time"),
-        ({"DATE-OBS": None}, "no date"),
-        ({"GAIN": 0.0}, "zero gain"),
-        ({"FILTER": "clear-ish"}, "unknown filter"),
-        ({"FILTER": None}, "unknown filter"),
-        ({"IMAGETYP": "FLAT"}, "not of the sky"),
-        ({"CTYPE1": None, "RA": None}, "no position"),
-        ({"CD1_1": -0.5e-4, "CD2_2": 0.5e-4}, "wrong pixel scale"),
-        ({"CD1_1": 2.5e-4}, "mirrored"),
+        ({"EXPTIME": None}, "no exposure time", MANY),
+        ({"EXPTIME": 0.0}, "no exposure time", MANY),
+        ({"DATE-OBS": None}, "no date", MANY),
+        ({"GAIN": 0.0}, "zero gain", 0),
+        ({"FILTER": "clear-ish"}, "unknown filter", MANY),
+        ({"FILTER": None}, "unknown filter", MANY),
+        ({"IMAGETYP": "FLAT"}, "not of the sky", 0),
+        ({"CTYPE1": None, "RA": None}, "no position", MANY),
+        ({"CD1_1": -0.5e-4, "CD2_2": 0.5e-4}, "wrong pixel scale", MANY),
+        ({"CD1_1": 2.5e-4}, "mirrored", MANY),
     ],
 )
 def test_a_header_that_is_wrong_is_named_and_its_frame_is_shown(
-    good: Shot, cards: dict[str, Any], reason: str
+    good: Shot, cards: dict[str, Any], reason: str, stars: int
 ) -> None:
     pixels, header = pixels_of(good)
-    advice = failed(calibrated(sky.fits_file(pixels, header | cards), good.sky), reason)
-    assert "  " not in advice
+    done = calibrated(sky.fits_file(pixels, header | cards), good.sky)
+    assert "  " not in failed(done, reason, stars=stars)
+    known = done.columns["exposure_seconds"], done.columns["middle"], done.columns["night"]
+    date, seconds = cards.get("DATE-OBS", ""), cards.get("EXPTIME", 60.0)
+    assert (known[0] is not None) == bool(seconds)
+    assert (known[1] is not None) == (bool(seconds) and date is not None)
+    assert (known[2] is not None) == (date is not None)
 
 
 def test_what_is_said_beside_the_file_mends_its_header(good: Shot) -> None:
@@ -106,7 +117,7 @@ def test_frames_of_nothing_of_one_star_and_of_saturated_stars(good: Shot) -> Non
     assert done.columns["reason"] in ("too few stars", "no match")
     failed(done, done.columns["reason"])
     bright = with_stars(x[inside][::4].tolist(), y[inside][::4].tolist(), 8e6)
-    failed(calibrated(sky.fits_file(bright, header), good.sky), "all saturated")
+    failed(calibrated(sky.fits_file(bright, header), good.sky), "all saturated", stars=5)
 
 
 def test_a_frame_of_trails_says_so(good: Shot) -> None:
@@ -115,7 +126,7 @@ def test_a_frame_of_trails_says_so(good: Shot) -> None:
     x, y = rng.uniform(40, 360, (2, 15))
     along = [(a + k, b + 0.5 * k) for a, b in zip(x, y, strict=True) for k in range(0, 30, 2)]
     image = with_stars([a for a, _ in along], [b for _, b in along], 8000.0)
-    advice = failed(calibrated(sky.fits_file(image, header), good.sky), "trails")
+    advice = failed(calibrated(sky.fits_file(image, header), good.sky), "trails", stars=10)
     assert "guided" in advice
 
 
@@ -148,17 +159,21 @@ def test_a_compressed_frame_and_one_in_an_extension_are_frames(good: Shot) -> No
     assert done.columns["state"] == "good"
 
 
-def test_cubes_mosaics_and_broken_files_are_refused(good: Shot) -> None:
+def test_cubes_and_mosaics_are_refused_and_shown_and_broken_files_are_refused(good: Shot) -> None:
     pixels, header = pixels_of(good)
     cards = fits.Header(list(header.items()))
-    cube = failed(
-        calibrated(sky.fits_file(np.stack([pixels] * 3), header), good.sky), "a cube", plotted=False
-    )
-    assert "420 x 400 x 3" in cube
+    cube = calibrated(sky.fits_file(np.stack([pixels] * 3), header), good.sky)
+    assert "420 x 400 x 3" in failed(cube, "a cube")
+    assert cube.columns["detail"] == {"shown": "its first plane"}
+    assert cube.columns["middle"] is not None
     out = io.BytesIO()
     detectors = [fits.ImageHDU(pixels, cards, name=f"CCD{k}") for k in (1, 2)]
     fits.HDUList([fits.PrimaryHDU(), *detectors]).writeto(out)
-    failed(calibrated(out.getvalue(), good.sky), "a mosaic", plotted=False)
+    mosaic = calibrated(out.getvalue(), good.sky)
+    failed(mosaic, "a mosaic")
+    assert mosaic.columns["detail"] == {"shown": "the first of its images, CCD1"}
+    thin = sky.fits_file(np.zeros((200, 400, 3), np.uint16), header)
+    failed(calibrated(thin, good.sky), "a cube", plotted=False)
     cut = good.content[: len(good.content) // 2]
     failed(calibrated(cut, good.sky), "unreadable", plotted=False)
     one_plane = sky.fits_file(pixels[None], header)
@@ -168,5 +183,5 @@ def test_cubes_mosaics_and_broken_files_are_refused(good: Shot) -> None:
 def test_no_catalogue_fails_with_the_stars_on_a_plot(good: Shot) -> None:
     done = calibrated(good.content, None)
     assert done.columns["state"] == "failed"
-    failed(done, done.columns["reason"])
+    failed(done, done.columns["reason"], stars=MANY)
     assert done.columns["measured"] > 30

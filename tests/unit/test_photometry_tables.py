@@ -1,51 +1,34 @@
 """Photometry files as they come, and as they should not: each failure says what to do."""
 
 import io
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from nightferry.photometry import plots, product, tables, transformations
+from nightferry import calibrating
+from nightferry.calibrating import Source
+from nightferry.catalogs import Definition, Field, Found, MissingTile, Stars
+from nightferry.catalogs.sky import Coverage
+from nightferry.photometry import product, tables, transformations
 from nightferry.photometry.calibration import calibrate, field_of
-from nightferry.photometry.measured import Exposure, NotCalibrated, Reading
+from nightferry.photometry.measured import Array, Exposure, NotCalibrated, Reading, Unusable
 from nightferry.photometry.result import Calibration, Request
 
+from tests.unit.photometry_files import BAD, SEEN, SKY, TRUTH, table, written
 from tests.unit.photometry_sky import catalogue, observe
+from tests.unit.plotted import points
 
 EVANS = [t for t in transformations.load() if t.name == "gaia-dr2-evans"]
-RNG = np.random.default_rng(1)
-SKY = catalogue(RNG, 80)
-SEEN, TRUTH = observe(RNG, SKY)
-
-
-def table(**columns: Any) -> Table:
-    """A table as somebody's pipeline writes it; a column of None is left out."""
-    made = {
-        "ra": SEEN.ra, "dec": SEEN.dec, "flux": 10 ** (-0.4 * SEEN.magnitude) * SEEN.seconds,
-        "mag_err": SEEN.error, "filter": ["R"] * len(SEEN), "exptime": [60.0] * len(SEEN),
-        "date-obs": ["2015-07-02T11:59:30"] * len(SEEN), "gain": [1.0] * len(SEEN),
-    } | {name.replace("_obs", "-obs"): values for name, values in columns.items()}  # fmt: skip
-    return Table({name: values for name, values in made.items() if values is not None})
-
-
-def written(it: Table, form: str) -> bytes:
-    if form == "fits":
-        out = io.BytesIO()
-        it.write(out, format="fits")
-        return out.getvalue()
-    text = io.StringIO()
-    it.write(text, format=f"ascii.{form}")
-    return text.getvalue().encode()
 
 
 def calibrated(content: bytes, reading: Reading = Reading(), **wanted: Any) -> Calibration:  # noqa: B008
     (exposure,) = tables.read(content, "a file", reading)
-    if isinstance(exposure, NotCalibrated):
-        raise exposure
+    if isinstance(exposure, Unusable):
+        raise exposure.why
     request = Request(transformations=EVANS, **wanted)
     return calibrate(exposure, {"gaia-dr2": SKY}, request)
 
@@ -125,57 +108,87 @@ def test_several_exposures_of_one_file_are_calibrated_apart() -> None:
     assert [e.part for e in found if isinstance(e, Exposure)] == sorted(set(times))
 
 
-NAN = np.full(80, np.nan)
-BAD = [
-    (table()[:0], "no stars"),
-    (table(flux=NAN), "no usable stars"),
-    (table(flux=-np.ones(80)), "no usable stars"),
-    (table(flags=np.full(80, 4)), "all saturated"),
-    (table(exptime=None), "no exposure time"),
-    (table(exptime=np.zeros(80)), "no exposure time"),
-    (table(date_obs=None), "no date"),
-    (table(date_obs=["yesterday"] * 80), "no date"),
-    (table(gain=np.zeros(80)), "zero gain"),
-    (table(filter=["Halpha"] * 80), "unknown filter"),
-    (table(filter=None), "unknown filter"),
-    (table(filter=["zP1"] * 80), "outside every transformation"),
-    (table(filter=["R", "V"] * 40), "mixed bands"),
-    (table(flux=None), "no magnitudes"),
-    (table(ra=None), "no positions"),
-    (table(ra=Table({"ra": SEEN.ra / 15}, units={"ra": "hourangle"})["ra"]), "positions in hours"),
-    (table(ra=["10:00:00.0"] * 80), "positions in hours"),
-    (table(ra=SEEN.ra / 15), "no match"),
-    (table(dec=SEEN.dec * 60), "wrong units"),
-    (table(flux=None, mag=Table({"m": SEEN.magnitude}, units={"m": "Jy"})["m"]), "wrong units"),
-    (table(flux=["bright"] * 80), "wrong units"),
-    (table(ra=2 * SEEN.ra.mean() - SEEN.ra), "no match"),  # mirrored
-    (table(ra=150 + 3 * (SEEN.ra - 150), dec=30 + 3 * (SEEN.dec - 30)), "no match"),  # wrong scale
-    (table(ra=np.linspace(149.9, 150.1, 80), dec=np.full(80, 30.0)), "no match"),  # a trail
-    (table()[:1], "too few stars"),
-]  # fmt: skip
-
-
-def outcome(content: bytes) -> tuple[str, str, Calibration | None]:
-    """Reason, advice, and what there is of a calibration."""
-    try:
-        done = calibrated(content)
-    except NotCalibrated as why:
-        return why.reason, str(why), None
-    return done.reason, done.advice, done
-
-
-@pytest.mark.parametrize(("it", "reason"), BAD, ids=[f"{i} {r}" for i, (_, r) in enumerate(BAD)])
-def test_bad_input_fails_with_a_reason_and_a_plot_where_there_is_anything_to_plot(
-    it: Table, reason: str
+@pytest.mark.parametrize(
+    ("it", "reason", "shown"), BAD, ids=[f"{i} {r}" for i, (_, r, _) in enumerate(BAD)]
+)
+def test_bad_input_fails_with_a_reason_and_a_plot_of_what_there_is(
+    it: Table, reason: str, shown: frozenset[str]
 ) -> None:
-    content = written(it, "ecsv")
-    found, advice, done = outcome(content)
-    assert found == reason, advice
-    assert len(advice) > 20
-    if done is None:
-        return  # nothing was understood that could be drawn
-    drawn = plots.calibration(product.to_fits(done), "a failure")
-    assert drawn[:4] == b"\x89PNG"
+    (result,) = calibrating.run(
+        written(it, "ecsv"), Source("a file", "a test"), Reading(),
+        Request(transformations=EVANS), {"gaia-dr2": SKY}, lambda statement, **values: [],
+    )  # fmt: skip
+    assert result.columns["reason"] == reason, result.columns["advice"]
+    assert len(result.columns["advice"]) > 20
+    assert (result.table is not None) == bool(shown), "a plot where there is anything to plot"
+    if result.table is not None:
+        drawn = points(result.table)
+        expected = (len(it) if "p" in shown else 0, len(it) if "m" in shown else 0)
+        assert (drawn["sky"], drawn["magnitude"]) == expected
+
+
+def test_what_is_known_of_a_failure_is_kept() -> None:
+    def columns(it: Table) -> dict[str, Any]:
+        (result,) = calibrating.run(
+            written(it, "ecsv"), Source("a file", "a test"), Reading(), Request(), {},
+            lambda statement, **values: [],
+        )  # fmt: skip
+        return result.columns
+
+    known = columns(table(exptime=None, airmass=[1.3] * 80))
+    assert (known["night"], known["middle"]) == (date(2015, 7, 1), None)
+    assert (known["airmass"], known["filter"], known["measured"]) == (1.3, "R", 80)
+    known = columns(table(date_obs=None, airmass=["low"] * 80))
+    assert (known["exposure_seconds"], known["night"], known["airmass"]) == (60.0, None, None)
+    known = columns(table(gain=np.zeros(80)))
+    assert known["middle"] == datetime(2015, 7, 2, 12, tzinfo=UTC)
+
+
+def test_degrees_below_24_are_not_taken_for_hours() -> None:
+    near = replace(SEEN, ra=SEEN.ra - 140.0)  # nothing there, and nothing at 15 times as much
+    alone = calibrate(near, {"gaia-dr2": SKY}, Request(transformations=EVANS))
+    assert alone.reason == "no match"
+    assert "hours" not in alone.advice
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """Some stars of a catalogue that is complete about one place alone."""
+
+    definition: Definition
+    stars: Stars
+
+    def field(self, field: Field) -> Found:
+        if field.radius > 3 or abs(field.ra - 150) > 3:
+            raise MissingTile("catalog", f"no tile at {field}")
+        return Found(self.stars.inside(field), Coverage.whole_sky())
+
+
+def test_hours_are_told_where_the_match_proves_them_and_else_only_thought_of() -> None:
+    def told(ra: Array) -> tuple[str, str]:
+        hours = replace(SEEN, ra=ra)
+        known = {"gaia-dr2": Tiled(SKY.definition, SKY.stars)}
+        done = calibrate(hours, known, Request(transformations=EVANS))
+        return done.reason, done.advice
+
+    reason, advice = told(SEEN.ra / 15)
+    assert reason == "positions in hours"
+    assert "times 15" in advice
+    reason, advice = told((SEEN.ra + 0.02) / 15)  # by more than what is searched
+    assert reason == "no catalogue tile", "it is tried again when more is loaded"
+    assert "if they are hours" in advice
+    reason, advice = told(SEEN.ra - 140.0)
+    assert reason == "no catalogue tile"
+    assert "hours" not in advice
+
+
+def test_a_correction_of_its_header_is_taken_for_the_header() -> None:
+    with pytest.raises(NotCalibrated, match="--exposure"):
+        calibrated(ldac(EXPTIME=0.0))
+    corrected = Reading(corrections={"EXPTIME": 60.0})
+    assert_is_the_truth(calibrated(ldac(EXPTIME=0.0), corrected))
+    removed = calibrated(ldac(), Reading(corrections={"FILTER": None}))
+    assert removed.reason == "unknown filter"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def frame(axes: Any, hdus: Any, groups: Sequence[Group]) -> None:
             )  # fmt: skip
     axes.set_xlabel("x [pix]")
     axes.set_ylabel("y [pix]")
-    axes.set_title("the frame", fontsize=9)
+    axes.set_title(page.header.get("SHOWN", "the frame"), fontsize=9)
 
 
 def growth(axes: Any, hdus: Any) -> None:

@@ -1,7 +1,7 @@
 """The one image of a file: found, refused with its reason, and read in blocks of rows.
 
 Plain FITS, gzip, fpacked, and files with one image in an extension are the same here. Cubes and
-mosaics are refused: which plane, which detector, is for a person to say.
+mosaics are refused: which plane, which detector, is for a person to say. A plot can show the first.
 """
 
 import io
@@ -23,6 +23,7 @@ from nightferry.photometry.measured import NotCalibrated
 Pixels = NDArray[np.float32]
 MOST_PIXELS = 200_000_000  # of one image
 _GZIP = b"\x1f\x8b"
+_FEWEST = 16  # rows or columns of one
 _LONGEST = 1 << 30  # bytes of a decompressed file
 _BESIDE = re.compile(r"mask|dq|err|var|ivar|weight|wht|wt|unc|sigma|bpm|flag", re.IGNORECASE)
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
@@ -94,20 +95,40 @@ def _has_pixels(hdu: Any) -> bool:
     return len(shape) >= 2 and 0 not in shape
 
 
+def _why_not(hdu: Any) -> tuple[str, str] | None:
+    """Why no plane of this image is worked on, if it is not: a reason, and its text."""
+    rows, columns = hdu.shape[-2:]
+    if rows * columns > MOST_PIXELS:
+        return "too large", f"has more than {MOST_PIXELS} pixels"
+    if min(rows, columns) < _FEWEST:
+        return "no image", f"has {columns} x {rows} pixels"
+    return None
+
+
 class ImageFile:
     """A file's image, its keywords, and its pixels on demand. A context: it closes the file.
+
+    With ``to_show``, of a cube or mosaic the first plane of the first image stands for it:
+    ``refused`` says then why it can't be calibrated, and ``shown`` what it is that can be shown.
 
     Raises:
         NotCalibrated: it holds no image, or not one.
     """
 
-    def __init__(self, content: bytes | BinaryIO, name: str) -> None:
+    def __init__(self, content: bytes | BinaryIO, name: str, *, to_show: bool = False) -> None:
         self.name = name
+        self.refused: NotCalibrated | None = None
+        self.shown: Mapping[str, str] = {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._hdus = _opened(content)
-                self._hdu = self._choose()
+                try:
+                    self._hdu = self._choose()
+                except NotCalibrated as why:
+                    if not to_show:
+                        raise
+                    self._hdu = self._first(why)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise NotCalibrated(
                 "unreadable", f"{name} can't be read as FITS: {str(error).splitlines()[0]}"
@@ -119,13 +140,29 @@ class ImageFile:
     def __exit__(self, *_: object) -> None:
         self._hdus.close()
 
-    def _choose(self) -> Any:
+    def _images(self) -> list[Any]:
+        """The images that are of the sky, and no map of what is beside them."""
         images = [h for h in self._hdus if _has_pixels(h)]
         if len(images) > 1:
             science = [h for h in images if not _BESIDE.search(h.name)]
             images = science or images
         if len(images) > 1 and any(h.name == "SCI" for h in images):
             images = [h for h in images if h.name == "SCI"]
+        return images
+
+    def _first(self, why: NotCalibrated) -> Any:
+        """The image of which a plane can be shown, where there are several."""
+        images = [h for h in self._images() if _why_not(h) is None]
+        if why.reason not in ("a cube", "a mosaic") or not images:
+            raise why
+        self.refused = why
+        self.shown = {"shown": f"the first of its images, {images[0].name or 'unnamed'}"}
+        if why.reason == "a cube":
+            self.shown = {"shown": "its first plane"}
+        return images[0]
+
+    def _choose(self) -> Any:
+        images = self._images()
         if not images:
             raise NotCalibrated("no image", f"{self.name} holds no image")
         if len(images) > 1:
@@ -139,12 +176,8 @@ class ImageFile:
             raise NotCalibrated(
                 "a cube", f"{self.name} is a cube of {planes}: give one plane of it at a time"
             )
-        if hdu.shape[-1] * hdu.shape[-2] > MOST_PIXELS:
-            raise NotCalibrated("too large", f"{self.name} has more than {MOST_PIXELS} pixels")
-        if min(hdu.shape[-2:]) < 16:
-            raise NotCalibrated(
-                "no image", f"{self.name} has {hdu.shape[-1]} x {hdu.shape[-2]} pixels"
-            )
+        if (wrong := _why_not(hdu)) is not None:
+            raise NotCalibrated(wrong[0], f"{self.name} {wrong[1]}")
         return hdu
 
     @property

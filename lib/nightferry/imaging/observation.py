@@ -5,7 +5,7 @@ What can't be calibrated is measured as far as it goes, so that a plot shows wha
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from nightferry.instruments import FrameType
 from nightferry.instruments.imaging import Imaging
 from nightferry.instruments.keywords import Header
 from nightferry.photometry.measured import (
+    NO_TIME,
     Exposure,
     NotCalibrated,
     Reading,
@@ -31,7 +32,6 @@ from nightferry.photometry.measured import (
 )  # fmt: skip
 
 _ON_SKY = (FrameType.SCIENCE, FrameType.STANDARD, FrameType.UNKNOWN, FrameType.FOCUS)
-_NO_TIME = datetime(2000, 1, 1, 12, tzinfo=UTC)
 _LONGEST = 1e6  # seconds
 _MAGNITUDES = 1.0857362
 
@@ -77,7 +77,9 @@ def observe(
         kind = image.meaning.frame_type
         at, wrong = _detector(image, reading)
         frame = load(image.file, at, progress)
-        so_far = replace(so_far, picture=picture(frame))
+        so_far = replace(so_far, picture=picture(frame), detail=image.file.shown)
+        if image.file.refused is not None:
+            raise image.file.refused
         if kind not in _ON_SKY:
             raise NotCalibrated(
                 "not of the sky",
@@ -99,10 +101,17 @@ def _detector(image: Image, reading: Reading) -> tuple[Detector, NotCalibrated |
 
 def _nothing(image: Image, reading: Reading) -> Exposure:
     none = np.zeros(0)
+    seconds, _ = _seconds(image, reading)
+    start, _ = _start(image, reading)
     return Exposure(
-        none, none, none, none, "ADU/s", _NO_TIME, float("nan"),
+        none, none, none, none, "ADU/s", _middle(start, seconds), seconds,
         image.meaning.filter or reading.band or "", airmass=image.meaning.airmass, x=none, y=none,
+        start=start,
     )  # fmt: skip
+
+
+def _middle(start: datetime | None, seconds: float) -> datetime:
+    return NO_TIME if start is None or np.isnan(seconds) else middle_of(start, seconds)
 
 
 def _measured(
@@ -110,7 +119,7 @@ def _measured(
     masters: Callable[[Detector], Masters], look_up: LookUp, cosmic_rays: bool,
     progress: Callable[[], None],
 ) -> Observed:  # fmt: skip
-    """The stars of a frame, measured and placed."""
+    """The stars of a frame, measured and placed; with a reason, as far as it went."""
     seconds, no_seconds = _seconds(image, reading)
     start, no_start = _start(image, reading)
     used = masters(frame.detector)
@@ -131,8 +140,11 @@ def _measured(
     so_far = replace(so_far, exposure=exposure, growth=seen.growth)
     for why in (no_seconds, no_start, _without_stars(seen)):
         if why is not None:
-            raise why
-    placed = _place(image, frame, seen, exposure, look_up)
+            return replace(so_far, why=why)
+    try:
+        placed = _place(image, frame, seen, exposure, look_up)
+    except NotCalibrated as why_not:
+        return replace(so_far, why=why_not)
     detail["wcs"] = placed.told()
     notes = (*exposure.notes, *placed.notes)
     shapes = {**exposure.shapes, "fwhm": exposure.shapes["fwhm"] * placed.scale}
@@ -186,13 +198,13 @@ def _exposure(
     d = frame.detector.data
     return Exposure(
         nowhere, nowhere, magnitude, error, "ADU/s" if gain is None else "e-/s",
-        _NO_TIME if start is None or seconds != seconds else middle_of(start, seconds),
-        seconds, image.meaning.filter or reading.band or "", airmass=image.meaning.airmass,
+        _middle(start, seconds), seconds, image.meaning.filter or reading.band or "",
+        airmass=image.meaning.airmass,
         aperture="" if curve is None else f"{curve.aperture:.2f} pix to total "
         f"x {curve.correction:.4f}",
         x=s.x + d.x0 + 1, y=s.y + d.y0 + 1, notes=tuple(notes), doubts=s.doubt,
         common_error=0.0 if curve is None else _MAGNITUDES * curve.error,
-        shapes={"fwhm": s.fwhm, "ellipticity": s.ellipticity, "angle": s.angle},
+        shapes={"fwhm": s.fwhm, "ellipticity": s.ellipticity, "angle": s.angle}, start=start,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ def hdus(observed: Observed) -> list[Any]:
         page.header["STEP"] = (observed.picture.step, "pixels of the frame that make one")
         page.header["ORIGINX"] = (observed.picture.origin[0], "its corner in the frame, from 0")
         page.header["ORIGINY"] = (observed.picture.origin[1], "")
+        page.header["SHOWN"] = (observed.detail.get("shown", "the frame"), "")
         for name, value in observed.detail.items():
             page.header["HISTORY"] = f"{name}: {json.dumps(value)}"
         found.append(page)

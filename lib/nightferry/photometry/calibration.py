@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nightferry.catalogs.base import Catalog, Field, Found, MissingTile, Stars
 from nightferry.catalogs.sky import index, separation
+from nightferry.errors import Unavailable
 from nightferry.photometry.bands import AUTO, band_of
 from nightferry.photometry.guessing import choose
 from nightferry.photometry.limits import limiting_magnitude
@@ -31,6 +32,7 @@ PATCHY = 0.05  # mag of scatter beyond the errors, and beyond the transformation
 _BY_CHANCE = 0.1  # of the shorter list agree: fewer pairs than that are chance
 _MARGIN = 0.01  # degrees about the stars: proper motions and offsets
 _WIDEST = 10.0  # degrees: more than any camera sees
+_RANK = {"positions in hours": 0, "no catalogue tile": 2}  # of several reasons, the first is told
 _COVERED = 0.5  # of the stars lie where the catalogue is complete, or it has no tile here
 
 
@@ -66,7 +68,7 @@ def calibrate(exposure: Exposure, catalogs: Mapping[str, Catalog], request: Requ
     Raises:
         Unavailable: a remote archive does not answer; later may be better.
     """
-    blank = Calibration(exposure, status=_first_look(exposure))
+    blank = Calibration(exposure, status=first_look(exposure))
     try:
         band = request.band or exposure.filter
         meant = band_of(band) if band else AUTO
@@ -95,7 +97,8 @@ def _bands(request: Request, catalogs: Collection[str]) -> list[str]:
     return sorted({t.band for t in request.transformations if wanted & set(t.catalogs)})
 
 
-def _first_look(exposure: Exposure) -> Names:
+def first_look(exposure: Exposure) -> Names:
+    """Which stars serve as far as they themselves tell: 'unmatched', or why not."""
     status = np.full(len(exposure), "unmatched", object)
     status[~np.isfinite(exposure.magnitude) | ~np.isfinite(exposure.error)] = "no light"
     if exposure.saturated is not None:
@@ -144,7 +147,7 @@ def _try_band(
         done = _by(blank, band, name, catalogs[name], transformation, request)
         if done.is_good:
             return done
-        if first is None or (first.reason == "no catalogue tile" != done.reason):
+        if first is None or _RANK.get(done.reason, 1) < _RANK.get(first.reason, 1):
             first = done
     assert first is not None
     return first
@@ -164,7 +167,44 @@ def _by(
         at = _judge(at, found.stars, pairs, catalog, request)
         return _fit(at, request)
     except NotCalibrated as why:
+        if why.reason in ("no match", "no catalogue tile"):
+            why = _in_hours(at, catalog, request, why)
         return at.failed(why)
+
+
+def _in_hours(
+    at: Calibration, catalog: Catalog, request: Request, why: NotCalibrated
+) -> NotCalibrated:
+    """The same failure, or that right ascensions are hours, which no unit said: if times 15 they
+    are those of the catalogue's stars."""
+    e = at.exposure
+    ra = np.where(e.ra < 24, e.ra, np.nan)
+    if np.isnan(ra).sum() > np.isnan(e.ra).sum() or not _rounder_in_hours(ra, e.dec):
+        return why
+    meant = replace(at, exposure=replace(e, ra=15 * e.ra))
+    seen = f"its right ascensions are from {np.nanmin(ra):.4f} to {np.nanmax(ra):.4f}: "
+    mend = "write positions in degrees (ICRS)"
+    try:
+        found = _look_up(meant.exposure, catalog)
+    except (NotCalibrated, Unavailable):
+        return why
+    try:
+        _pair(meant, found, catalog, request)
+    except NotCalibrated:
+        hint = f"{why}; {seen}if they are hours, {mend}"
+        return why if why.reason == "no match" else NotCalibrated(why.reason, hint)
+    told = f"{seen}times 15 they are those of {catalog.definition.key}, so they look like hours: "
+    return NotCalibrated("positions in hours", told + mend)
+
+
+def _rounder_in_hours(ra: Array, dec: Array) -> bool:
+    """Is the field nearer to a square if these are hours? One of a camera in degrees is not."""
+    known = np.isfinite(ra + dec)
+    if not known.any():
+        return False
+    wide = float(np.ptp(ra[known])) * float(np.cos(np.radians(dec[known].mean())))
+    high = float(np.ptp(dec[known]))
+    return wide * high > 0 and abs(np.log(15 * wide / high)) < abs(np.log(wide / high))
 
 
 def _look_up(exposure: Exposure, catalog: Catalog) -> Found:

@@ -13,6 +13,7 @@ from nightferry.errors import GiveUp
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _ERROR_OF_ONE = 2.5 / np.log(10)
+NO_TIME = datetime(2000, 1, 1, 12, tzinfo=UTC)  # in the place of a middle that is not known
 
 
 class NotCalibrated(GiveUp):
@@ -45,9 +46,15 @@ class Exposure:
     doubts: NDArray[np.object_] | None = None  # why a star does not serve; '' if it does
     common_error: float = 0.0  # mag, by which all of them are off together
     shapes: Mapping[str, Array] = field(default_factory=dict)  # what else was measured of each
+    start: datetime | None = None  # known of some whose middle is not
 
     def __len__(self) -> int:
         return len(self.ra)
+
+    @property
+    def known_middle(self) -> datetime | None:
+        """Of a failure, the middle may not be known."""
+        return None if self.middle == NO_TIME or self.seconds != self.seconds else self.middle
 
     @property
     def year(self) -> float:
@@ -56,6 +63,21 @@ class Exposure:
 
 
 _J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """An exposure that can't be calibrated, and what of it can be shown all the same. What is not
+    known of it is NaN, no text, or ``NO_TIME``."""
+
+    exposure: Exposure
+    why: NotCalibrated
+
+    @property
+    def has_stars(self) -> bool:
+        """Is there a place or a magnitude that could be drawn?"""
+        e = self.exposure
+        return bool(np.isfinite(e.ra + e.dec).any() or np.isfinite(e.magnitude).any())
 
 
 @dataclass(frozen=True)
@@ -71,6 +93,7 @@ class Reading:
     electrons: bool = False  # and of electrons already
     saturation: float | None = None  # mag: brighter instrumental magnitudes are saturated
     maximum_error: float = 0.3  # mag
+    corrections: Mapping[str, Any] = field(default_factory=dict)  # of its header; None: not there
 
 
 def magnitudes(flux: Array, error: Array) -> tuple[Array, Array]:

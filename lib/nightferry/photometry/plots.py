@@ -21,22 +21,36 @@ _OTHER = "tab:orange"
 
 
 def calibration(content: bytes, title: str, form: str = "png") -> bytes:
+    """The plot of a calibration's table, as a file of this form."""
+    figure, _ = drawn(content, title)
+    return _written(figure, form)
+
+
+def drawn(content: bytes, title: str) -> tuple[Figure, dict[str, Any]]:
     """Residuals by magnitude and colour, the zero point over the field, and which stars were
-    matched, rejected and left over."""
+    matched, rejected and left over; the axes by the name of what is on them. Where nothing was
+    fitted, magnitudes as measured are in the place of the first."""
     with fits.open(io.BytesIO(content)) as hdus:
         header, stars, catalog = hdus[0].header, hdus[STARS].data, hdus[CATALOG].data
         pages = {h.name for h in hdus} & {drawing.PICTURE, drawing.GROWTH}
         figure = Figure(figsize=(16, 8.5) if pages else (11, 8.5), layout="constrained")
-        top, bottom = figure.subplots(2, 3 if pages else 2)
-        figure.suptitle("\n".join([title, *_heading(header)]), fontsize=10)
-        _residuals(top[0], stars, "catalog_mag", f"{header.get('BAND', '')} of the catalogue [mag]")
-        _residuals(top[1], stars, "colour", f"{header.get('COLOUR', 'colour')} [mag]")
-        _over_field(figure, bottom[0], stars)
-        _sky(bottom[1], stars, catalog)
+        rows = [["magnitude", "colour"], ["field", "sky"]]
         if pages:
-            drawing.frame(top[2], hdus, _groups(stars))
-            drawing.growth(bottom[2], hdus)
-        return _written(figure, form)
+            rows = [["magnitude", "colour", "frame"], ["field", "sky", "growth"]]
+        axes: dict[str, Any] = figure.subplot_mosaic(rows)  # type: ignore[arg-type]
+        figure.suptitle("\n".join([title, *_heading(header)]), fontsize=10)
+        if np.isfinite(stars["residual"]).any():
+            label = f"{header.get('BAND', '')} of the catalogue [mag]"
+            _residuals(axes["magnitude"], stars, "catalog_mag", label)
+        else:
+            _measured(axes["magnitude"], stars)
+        _residuals(axes["colour"], stars, "colour", f"{header.get('COLOUR', 'colour')} [mag]")
+        _over_field(figure, axes["field"], stars)
+        _sky(axes["sky"], stars, catalog)
+        if pages:
+            drawing.frame(axes["frame"], hdus, _groups(stars))
+            drawing.growth(axes["growth"], hdus)
+        return figure, axes
 
 
 def _heading(header: Any) -> list[str]:
@@ -73,6 +87,24 @@ def _residuals(axes: Any, stars: Any, column: str, label: str) -> None:
         axes.legend(fontsize=7)
     axes.set_xlabel(label)
     axes.set_ylabel("residual [mag]")
+
+
+def _measured(axes: Any, stars: Any) -> None:
+    """Of a failure: the magnitudes as they were measured, and their errors."""
+    x, y = stars["mag_inst"], stars["mag_inst_error"]
+    for name, which, colour in _groups(stars):
+        shown = which & np.isfinite(x)
+        if shown.any():
+            axes.plot(
+                x[shown], np.nan_to_num(y[shown]), ".", ms=5, color=colour,
+                label=f"{name} ({shown.sum()})",
+            )  # fmt: skip
+    if np.isfinite(x).any():
+        axes.legend(fontsize=7)
+    else:
+        axes.text(0.5, 0.5, "no magnitudes", ha="center", va="center", transform=axes.transAxes)
+    axes.set_xlabel("magnitude as measured [mag]")
+    axes.set_ylabel("its error [mag]")
 
 
 def _over_field(figure: Figure, axes: Any, stars: Any) -> None:

@@ -85,8 +85,8 @@ def _cards(done: Calibration) -> list[tuple[str, Any, str]]:
 
 
 def _time(e: Exposure) -> str | None:
-    """Of its middle; where the exposure time is not known there is none."""
-    if e.seconds != e.seconds:
+    """Of its middle; of a failure it may not be known."""
+    if e.known_middle is None:
         return None
     return e.middle.replace(tzinfo=None).isoformat("T", "milliseconds")
 

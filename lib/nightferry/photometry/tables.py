@@ -3,32 +3,37 @@
 Columns are found by their usual names; what a file does not say is taken from its headers, and then
 from what was said beside it. Nothing is guessed that would change a magnitude.
 
-Over 300 lines: a fifth of it are the names that columns have in the wild.
+Over 300 lines: the names that columns have in the wild, and of each what may be wrong with it.
 """
 
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from astropy.coordinates import Angle
 from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
 from nightferry.instruments.times import start as start_of
 from nightferry.photometry.measured import (
+    NO_TIME,
     Array,
     Exposure,
     NotCalibrated,
     Reading,
+    Unusable,
     magnitudes,
     middle_of,
     plain,
 )  # fmt: skip
+
+Got = TypeVar("Got")
 
 # Meaning -> the names that columns have, in the order in which they are believed. Small letters.
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -96,24 +101,28 @@ class _Sheet:
         return np.asarray(filled, np.float64)
 
 
-def read(content: bytes, name: str, reading: Reading) -> list[Exposure | NotCalibrated]:
-    """The exposures of a file, each with its stars, or why one has none.
+def read(content: bytes, name: str, reading: Reading) -> list[Exposure | Unusable]:
+    """The exposures of a file, each with its stars, or why one can't be calibrated.
 
     Raises:
         NotCalibrated: nothing of the file can be used.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # units that astropy does not know, dates of old headers
-        sheet = _open(content, name)
+        sheet = _corrected(_open(content, name), reading)
     if not len(sheet.table):
         raise NotCalibrated("no stars", f"{name} has a header and no row")
-    found: list[Exposure | NotCalibrated] = []
-    for part, rows in _parts(sheet, reading):
-        try:
-            found.append(_exposure(_Sheet(sheet.table[rows], sheet.header), reading, part))
-        except NotCalibrated as why:
-            found.append(why)
-    return found
+    return [
+        _exposure(_Sheet(sheet.table[rows], sheet.header), reading, part)
+        for part, rows in _parts(sheet, reading)
+    ]
+
+
+def _corrected(sheet: _Sheet, reading: Reading) -> _Sheet:
+    """With the corrections of its header; columns are as they are."""
+    header = {k: v for k, v in sheet.header.items() if k not in reading.corrections}
+    said = {k: v for k, v in reading.corrections.items() if v is not None}
+    return _Sheet(sheet.table, header | said)
 
 
 def _open(content: bytes, name: str) -> _Sheet:
@@ -172,12 +181,34 @@ def _parts(sheet: _Sheet, reading: Reading) -> Iterator[tuple[str, NDArray[np.in
         yield str(stamp), rows[stamps == stamp]
 
 
-def _exposure(sheet: _Sheet, reading: Reading, part: str) -> Exposure:
-    ra, dec = _positions(sheet, reading)
-    seconds = _seconds(sheet, reading)
-    middle = _middle(sheet, reading, seconds)
-    magnitude, error, unit, notes = _light(sheet, reading, seconds)
-    flags = sheet.values("flags", reading)
+class _Steps:
+    """Steps of which one may fail and the next be taken all the same: the first failure counts, and
+    what is left is drawn."""
+
+    def __init__(self) -> None:
+        self.why: NotCalibrated | None = None
+
+    def __call__(self, step: Callable[[], Got], otherwise: Got) -> Got:
+        try:
+            return step()
+        except NotCalibrated as why:
+            self.why = self.why or why
+            return otherwise
+
+
+def _exposure(sheet: _Sheet, reading: Reading, part: str) -> Exposure | Unusable:
+    unknown: Array = np.full(len(sheet.table), np.nan)
+    step = _Steps()
+    nothing: tuple[Array, Array, list[str]] = (unknown, unknown, [])
+    ra, dec = step(lambda: _positions(sheet, reading), (unknown, unknown))
+    if step.why is not None:
+        ra, dec = _drawable(sheet, reading, "ra"), _drawable(sheet, reading, "dec")
+    seconds = step(lambda: _seconds(sheet, reading), float("nan"))
+    start = step(lambda: _start(sheet, reading), None)
+    gain = step(lambda: _gain(sheet, reading), None)
+    magnitude, error, notes = step(lambda: _light(sheet, reading), nothing)
+    magnitude, unit = _of_a_second(magnitude, reading, seconds, gain)
+    flags = step(lambda: sheet.values("flags", reading), None)
     saturated = np.zeros(len(ra), bool)
     if flags is not None:
         bits = np.nan_to_num(flags).astype(int)
@@ -186,14 +217,36 @@ def _exposure(sheet: _Sheet, reading: Reading, part: str) -> Exposure:
     if reading.saturation is not None:
         saturated |= magnitude < reading.saturation
     magnitude = np.where(error > reading.maximum_error, np.nan, magnitude)
-    airmass = _single(sheet, reading, "airmass")
-    star = sheet.column("star", reading)
-    return Exposure(
-        ra, dec, magnitude, error, unit, middle, seconds, _filter(sheet, reading), part,
-        None if airmass is None else float(airmass), _aperture(sheet, reading),
-        sheet.values("x", reading), sheet.values("y", reading), saturated, tuple(notes),
-        tuple(str(plain(v)) for v in sheet.table[star]) if star else (),
+    airmass = step(lambda: _airmass(sheet, reading), None)
+    star = step(lambda: sheet.column("star", reading), None)
+    middle = NO_TIME if start is None or np.isnan(seconds) else middle_of(start, seconds)
+    measured = Exposure(
+        ra, dec, magnitude, error, unit, middle, seconds,
+        step(lambda: _filter(sheet, reading), ""), part, airmass,
+        step(lambda: _aperture(sheet, reading), ""),
+        step(lambda: sheet.values("x", reading), None),
+        step(lambda: sheet.values("y", reading), None), saturated, tuple(notes),
+        tuple(str(plain(v)) for v in sheet.table[star]) if star else (), start=start,
     )  # fmt: skip
+    return measured if step.why is None else Unusable(measured, step.why)
+
+
+def _drawable(sheet: _Sheet, reading: Reading, meaning: str) -> Array:
+    """Positions that are not as they should be, in degrees for a plot; NaN where there are none."""
+    unknown = np.full(len(sheet.table), np.nan)
+    try:
+        name = sheet.column(meaning, reading)
+        if name is None:
+            return unknown
+        column = sheet.table[name]
+        hours = meaning == "ra" and bool(_HOURS.search(str(column.unit or "")))
+        if column.dtype.kind in "USO":
+            hours = meaning == "ra"
+            return np.asarray(Angle(list(map(str, column)), "hourangle" if hours else "deg").deg)
+        values = sheet.values(meaning, reading)
+    except (NotCalibrated, ValueError, TypeError):
+        return unknown
+    return unknown if values is None else values * (15.0 if hours else 1.0)
 
 
 def _positions(sheet: _Sheet, reading: Reading) -> tuple[Array, Array]:
@@ -238,10 +291,7 @@ def _seconds(sheet: _Sheet, reading: Reading) -> float:
     value = (
         reading.exposure if reading.exposure is not None else _single(sheet, reading, "exposure")
     )
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = float("nan")
+    seconds = _number(value, float("nan"))
     if not 0 < seconds < 1e6:
         said = "none" if value is None else repr(value)
         raise NotCalibrated(
@@ -250,20 +300,38 @@ def _seconds(sheet: _Sheet, reading: Reading) -> float:
     return seconds
 
 
-def _middle(sheet: _Sheet, reading: Reading, seconds: float) -> datetime:
+def _start(sheet: _Sheet, reading: Reading) -> datetime:
     if reading.start is not None:
-        return middle_of(reading.start, seconds)
+        return reading.start
     keywords = dict(sheet.header)
     if (stamp := _single(sheet, reading, "start")) is not None:
         keywords["DATE-OBS"] = str(stamp)
     for meaning, offset in (("mjd", 0.0), ("jd", 2400000.5)):
         if (number := _single(sheet, reading, meaning)) is not None:
-            keywords["MJD-OBS"] = float(number) - offset
+            value = _number(number, np.nan)
+            if np.isnan(value):
+                raise NotCalibrated(
+                    "no date",
+                    f"its {meaning} is {number!r}, and no number: say it with --start TIME",
+                )
+            keywords["MJD-OBS"] = value - offset
     began, _, defects = start_of(keywords)
     if began is None:
         why = f" ({' '.join(defects)})" if defects else ""
         raise NotCalibrated("no date", f"nothing says when it began{why}: say it with --start TIME")
-    return middle_of(began, seconds)
+    return began
+
+
+def _airmass(sheet: _Sheet, reading: Reading) -> float | None:
+    value = _number(_single(sheet, reading, "airmass"), np.nan)
+    return None if np.isnan(value) else value
+
+
+def _number(value: Any, otherwise: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return otherwise
 
 
 def _filter(sheet: _Sheet, reading: Reading) -> str:
@@ -281,34 +349,43 @@ def _filter(sheet: _Sheet, reading: Reading) -> str:
     return str(value).strip() if value is not None else (reading.band or "")
 
 
-def _light(sheet: _Sheet, reading: Reading, seconds: float) -> tuple[Array, Array, str, list[str]]:
-    """Magnitudes of a second's light, errors, the unit, and what is to be said about them."""
-    notes: list[str] = []
+def _gain(sheet: _Sheet, reading: Reading) -> float | None:
     gain = reading.gain if reading.gain is not None else _single(sheet, reading, "gain")
     if gain is not None and not (isinstance(gain, int | float) and gain > 0):
         raise NotCalibrated("zero gain", f"its gain is {gain!r}: say the right one with --gain")
+    return gain
+
+
+def _light(sheet: _Sheet, reading: Reading) -> tuple[Array, Array, list[str]]:
+    """Magnitudes as the file has them, errors, and what is to be said about them."""
+    notes: list[str] = []
     by_name = "magnitude" in reading.columns
     flux = None if by_name else sheet.values("flux", reading)
     if flux is not None:
         error = sheet.values("flux_error", reading)
         if error is None:
             error = _errors_of_magnitudes(sheet, reading, len(flux), notes) * flux / 1.0857362
-        magnitude, errors = magnitudes(flux, error)
-    else:
-        found = sheet.values("magnitude", reading)
-        if found is None:
-            tried = ", ".join((*NAMES["flux"], *NAMES["magnitude"]))
-            raise NotCalibrated("no magnitudes", f"no column of light: looked for {tried}")
-        _check_magnitudes(sheet, reading)
-        magnitude = np.where(np.abs(found) < 60, found, np.nan)  # 99 is SExtractor's word for none
-        errors = _errors_of_magnitudes(sheet, reading, len(found), notes)
-    if not reading.per_second:
+        return *magnitudes(flux, error), notes
+    found = sheet.values("magnitude", reading)
+    if found is None:
+        tried = ", ".join((*NAMES["flux"], *NAMES["magnitude"]))
+        raise NotCalibrated("no magnitudes", f"no column of light: looked for {tried}")
+    _check_magnitudes(sheet, reading)
+    magnitude = np.where(np.abs(found) < 60, found, np.nan)  # 99 is SExtractor's word for none
+    return magnitude, _errors_of_magnitudes(sheet, reading, len(found), notes), notes
+
+
+def _of_a_second(
+    magnitude: Array, reading: Reading, seconds: float, gain: float | None
+) -> tuple[Array, str]:
+    """Magnitudes of a second's light, and the unit. Without an exposure time: of all of it."""
+    if not reading.per_second and not np.isnan(seconds):
         magnitude = magnitude + 2.5 * np.log10(seconds)
     if reading.electrons:
-        return magnitude, errors, "e-/s", notes
+        return magnitude, "e-/s"
     if gain is None:
-        return magnitude, errors, "ADU/s", notes
-    return magnitude - 2.5 * np.log10(float(gain)), errors, "e-/s", notes
+        return magnitude, "ADU/s"
+    return magnitude - 2.5 * np.log10(float(gain)), "e-/s"
 
 
 def _errors_of_magnitudes(sheet: _Sheet, reading: Reading, n: int, notes: list[str]) -> Array:

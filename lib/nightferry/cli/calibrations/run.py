@@ -104,7 +104,7 @@ def _run_one(nf: Context, path: Path, said: dict[str, Any]) -> list[tuple[str, R
     if said["instrument"] and said["instrument"] not in known:
         raise ConfigError(f"no instrument {said['instrument']!r}; known: {', '.join(known)}")
     photometry = known[source.instrument].photometry if source.instrument in known else Photometry()
-    reading = calibrating.reading_of(photometry)
+    reading = calibrating.reading_of(photometry, _corrections(nf, source).items())
     band = said["band"]
     reading = replace(
         reading,
@@ -149,7 +149,6 @@ def _run_one(nf: Context, path: Path, said: dict[str, Any]) -> list[tuple[str, R
 
 def _darkroom(nf: Context, path: Path, source: Source, instruments: Instruments) -> images.Darkroom:
     """Raw frames and masters for an image: of its location, else of its folder."""
-    corrections: dict[str, Any] = {}
     root = nf.config.locations.get(source.location)
 
     def open_file(name: str) -> BufferedReader:
@@ -157,13 +156,18 @@ def _darkroom(nf: Context, path: Path, source: Source, instruments: Instruments)
             raise FileNotFoundError(f"{source.location} is not mounted on this host")
         return (root / name).open("rb")
 
-    if source.file is not None:
-        row = nf.db.run(lambda tx: tx.one("calibrate.corrections", file=source.file))
-        corrections = dict(row.corrections) if row is not None else {}
     return images.Darkroom(
         instruments, open_file, lambda new: nf.db.run(lambda tx: images.record_master(tx, new)),
-        corrections, path.absolute().parent,
+        _corrections(nf, source), path.absolute().parent,
     )  # fmt: skip
+
+
+def _corrections(nf: Context, source: Source) -> dict[str, Any]:
+    """What people corrected of a registered file's header."""
+    if source.file is None:
+        return {}
+    row = nf.db.run(lambda tx: tx.one("calibrate.corrections", file=source.file))
+    return dict(row.corrections) if row is not None else {}
 
 
 def _source(nf: Context, path: Path, content: bytes, instrument: str | None) -> Source:
@@ -174,7 +178,9 @@ def _source(nf: Context, path: Path, content: bytes, instrument: str | None) -> 
     if row is None:
         folder = f"{nf.config.host}:{path.absolute().parent}"
         return Source(path.name, folder, instrument=instrument or "")
-    known = Source(row.path, row.location, str(row.id), instrument or row.instrument)
+    known = Source(
+        row.path, row.location, str(row.id), instrument or row.instrument, registered=row.night
+    )
     if row.zone is None:
         return known
     return replace(known, zone=row.zone, turnover=row.turnover, label=row.label)
