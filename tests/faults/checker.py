@@ -158,8 +158,10 @@ def _partial(
         if TEMPORARY.fullmatch(path.name):
             continue
         if name.endswith(".sha256"):
-            digest = packages.get(name.removesuffix(".sha256"), "")
-            if f"{digest}  {Path(name).name.removesuffix('.sha256')}\n" not in path.read_text():
+            digest = packages.get(name.removesuffix(".sha256"))
+            if digest is None and not name.startswith("old/"):
+                yield f"partial: {place}: {name} is the sidecar of no package that anybody knows"
+            elif f"{digest}  {Path(name).name.removesuffix('.sha256')}\n" not in path.read_text():
                 yield f"partial: {place}: {name} does not name its package's bytes"
         elif name in packages:
             if sum_of(path) != packages[name]:
