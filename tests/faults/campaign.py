@@ -26,7 +26,7 @@ from nightferry.migrate import migrate
 from tests.database import new_database, open_directory
 from tests.faults import results
 from tests.faults.course import Course, Ran
-from tests.faults.faults import KILL, errors
+from tests.faults.faults import KILL, errors, no_error
 from tests.faults.scenes import SCENES, Place, Scenery, scenery
 from tests.faults.stage import Stage
 from tests.faults.tracing import Point
@@ -99,6 +99,16 @@ def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
             progress.add(*future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # who breaks it off does not wait for the rest
+
+
+def keep_those_without_errors(points: Iterable[Point], folder: Path) -> None:
+    """The points at which no error can be injected, each with the reason."""
+    for point in points:
+        if why := no_error(point):
+            kind = kind_of(point)
+            results.keep(
+                folder, "no error", point=str(point), kind=kind, scene=point.scene, why=why
+            )
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
