@@ -69,6 +69,7 @@ HISTORY = st.lists(
         happens("set_proof_max_age", one_of(timedelta(0), 50 * HOUR, 72 * HOUR)),
         happens("keep_ephemeral", one_of(HOUR, -HOUR)),
         happens("send", st.booleans()),
+        happens("unpack", st.booleans()),
         happens("restore", st.booleans()),
         happens("stop", st.booleans()),
     ),
@@ -164,6 +165,12 @@ def copy_at(here: World, thing: str, location: str) -> int:
     return n
 
 
+# Nominated to make room at a disk where nothing goes by age: how full it is decides.
+PRESSED = [
+    ("configure", "dome-disk", {"keep": None}),
+    ("set_low_mark", "dome-disk", 0.4),
+    ("nominate", "package", "pressure", HOUR),
+]
 # (clause, whose copy, where, what happens, what is said)
 ALONE = [
     ("present", "f1", "dome-disk", [("set_state", "suspect")], "the copy is suspect"),
@@ -171,11 +178,17 @@ ALONE = [
     ("enabled", "f1", "dome-disk", [("configure", "dome-disk", {"enabled": False})], "only plans"),
     ("policy", "f1", "dome-disk", [("configure", "dome-disk", {"keep": 300 * DAY})], "kept until"),
     ("policy", "f1", "dome-disk", [("configure", "dome-disk", {"keep": None})], "nothing go by age"),
+    ("policy", "f1", "dome-disk", [*PRESSED, ("measure", "dome-disk", "dome1", MINUTE, 400)], "is 40 % full, and is emptied to 40 %"),
+    ("policy", "f1", "dome-disk", [*PRESSED, ("measure", "dome-disk", "dome1", 10 * MINUTE, 950)], "was not measured"),
+    ("policy", "ephemeral", "dome-disk", [("nominate", "ephemeral", "age", HOUR), ("keep_ephemeral", -HOUR)], "ephemeral, kept until"),
+    ("version", "f1", "dome-disk", [("plan_again",)], "not packed yet"),
     ("version", "f1", "dome-disk", [("replace_at_path", "f1", "loose")], "was replaced"),
     ("copies", "f1", "dome-disk", [("read", "vault-b", MINUTE, "medium", "differs")], "1 of 2"),
     ("copies", "f1", "dome-disk", [("configure", "vault-b", {"domain": "hall-a"})], "1 of 2"),
     ("proof", "f1", "dome-disk", [("read", "vault-b", 8 * MINUTE, "cache", "good")], "1 of 2"),
     ("proof", "f1", "dome-disk", [("set_proof_max_age", timedelta(0))], "0 of 2"),
+    ("proof", "f1", "dome-disk", [("nominate", "package", "age", 11 * MINUTE)], "0 of 2"),  # begun before, ended after
+    ("unneeded", "f1", "dome-disk", [("unpack", True)], "cluster still waits"),
     ("unneeded", "package", "dome-buffer", [("send", True)], "centre-buffer still waits"),
     ("unneeded", "package", "centre-buffer", [("ask_archive", "", "vault-c", True)], "vault-c still"),
     ("hold", "f1", "dome-disk", [("hold", "f1", False)], "referee"),
