@@ -43,12 +43,14 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     campaign.tell(f"results are kept in {folder}", stays=True)
     began = time.monotonic()
     found: list[Point] = []
+    elsewhere: list[Point] = []
     whole = not points and sample is None
     try:
-        with campaign.prepared(found, points) as prepared:
+        with campaign.prepared(found, points, elsewhere) as prepared:
             at = {"commit": promises.commit(), "postgres": _version(prepared.server)}
             results.keep(folder, "begun", **at)
             campaign.keep_those_without_errors(found, folder)
+            campaign.keep_those_elsewhere(elsewhere, folder)
             campaign.run(campaign.faults(found, points, sample), prepared, folder)
         good = not any(r["wrong"] for r in campaign.kept(folder))
         if whole:

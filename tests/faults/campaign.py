@@ -55,8 +55,11 @@ class Prepared:
 
 
 @contextmanager
-def prepared(points: list[Point], only: str) -> Iterator[Prepared]:
-    """Prepares the scenes, and puts every point of them into ``points``.
+def prepared(
+    points: list[Point], only: str, elsewhere: list[Point] | None = None
+) -> Iterator[Prepared]:
+    """Prepares the scenes, and puts every point of them into ``points``; into ``elsewhere`` those
+    that are tried in another scene, which is like theirs.
 
     Where ``only`` begins with a scene's name, that scene alone.
     """
@@ -74,6 +77,8 @@ def prepared(points: list[Point], only: str) -> Iterator[Prepared]:
             course = Course(made)
             for scene in scenes:
                 points += course.points(scene)
+                if elsewhere is not None:
+                    elsewhere += course.tried_elsewhere(scene)
                 course.end(scene)
                 tell(f"{len(points)} points, so far of {scene.name}")
         yield Prepared(server.dsn, template, folder, made.made, course.ends)
@@ -99,6 +104,13 @@ def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
             progress.add(*future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # who breaks it off does not wait for the rest
+
+
+def keep_those_elsewhere(points: Iterable[Point], folder: Path) -> None:
+    """The points that are tried in another scene, by that scene."""
+    for point in points:
+        like = SCENES[point.scene][0].like
+        results.keep(folder, "elsewhere", point=str(point), scene=point.scene, like=like)
 
 
 def keep_those_without_errors(points: Iterable[Point], folder: Path) -> None:

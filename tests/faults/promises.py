@@ -22,6 +22,7 @@ def page(folder: Path) -> str:
     tests = results.read(folder, "test", "file", "case", "when")
     figures = results.read(folder, "figure", "file", "name")
     begun = results.read(folder, "begun")
+    elsewhere = results.read(folder, "elsewhere", "point")
     without = results.read(folder, "no error", "point")
     commits, servers = (list(dict.fromkeys(b[k] for b in begun)) for k in ("commit", "postgres"))
     seconds = sum(r["seconds"] for r in results.read(folder, "time"))
@@ -40,6 +41,7 @@ def page(folder: Path) -> str:
         *_promises(faults, tests),
         *_points(faults),
         *_without_errors(without),
+        *_elsewhere(elsewhere),
         *_families(tests, figures),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -119,6 +121,17 @@ def _without_errors(points: Sequence[Result]) -> Iterator[str]:
             counts = sorted(Counter(n.rpartition(", no. ")[0] for n in names).items())
             told = "; ".join(name + (f" ({n} times)" if n > 1 else "") for name, n in counts)
             yield f"- {kind}: {_cell(told)}"
+        yield ""
+
+
+def _elsewhere(points: Sequence[Result]) -> Iterator[str]:
+    """The points that two scenes share, and that one of them leaves to the other."""
+    for (scene, like), many in sorted(Counter((p["scene"], p["like"]) for p in points).items()):
+        names = sorted(p["point"].removeprefix(scene + ", ") for p in points if p["scene"] == scene)
+        yield (
+            f"{many} points of *{scene}* are points of *{like}* too, and are tried there:"
+            f" {_cell('; '.join(names))}."
+        )
         yield ""
 
 
