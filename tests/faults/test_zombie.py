@@ -23,7 +23,8 @@ BEFORE = {
     "reap: unlink files": "unlinkat of trash: an entry of source",
 }
 SCENES = (
-    "verify what arrives", "reap files to the trash", "reap packages to the trash",
+    "verify what arrives", "verify what replaces a corrupt copy", "verify a bad arrival", "stage",
+    "reap files to the trash", "reap packages to the trash",
     "reap: unlink files", "reap: unlink packages", "reap: put files back",
     "reap: put packages back", "reap temporary files",
 )  # fmt: skip
