@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.faults import campaign, promises, results
+from tests.faults.beside import BESIDE, LONGEST, turn
 from tests.faults.faults import KILL, errors
 from tests.faults.tracing import Point
 
@@ -78,3 +79,14 @@ def test_a_page_lists_the_points_that_are_given_no_error_with_the_reason(tmp_pat
     assert "those are killed.\n\n- archive: worker: write of the worker's channel: done\n" in page
     assert "fsync" not in page
     assert {p.call for p in points if not errors(p)} == {"sendto", "write"}
+
+
+def test_what_a_whole_run_begins_first_and_has_beside_the_faults_is_there() -> None:
+    files = [
+        *(promises.ROOT / "tests" / "faults").glob("*.py"),
+        *(promises.ROOT / f for f in BESIDE),
+    ]
+    texts = "".join(file.read_text() for file in files)
+    assert [start for start in LONGEST if f"\ndef {start}" not in texts] == []
+    ordered = sorted(["test_b", LONGEST[1], LONGEST[0]], key=lambda name: turn(name, True))
+    assert ordered == [LONGEST[0], LONGEST[1], "test_b"]
