@@ -16,6 +16,9 @@ import pytest
 from nightferry.embedded import Embedded
 
 from tests.database import alone_on, new_database, open_directory
+from tests.faults.keeping import figure, pytest_runtest_makereport
+
+__all__ = ["figure", "pytest_runtest_makereport"]  # pytest finds them here
 
 
 @pytest.fixture

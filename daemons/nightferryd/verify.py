@@ -12,6 +12,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -174,27 +175,33 @@ def _rate(job: Job, settings: Settings) -> float:
 def _publish(
     job: Job, store: Store, work: Work, where: str, sidecar: Sidecar | None, seen: Seen
 ) -> Seen:
-    """The read bytes get their final name; known bad bytes are set aside first."""
+    """The read bytes get their final name; known bad bytes that have it are set aside first.
+
+    Only what is in the way is moved, and only if it is what was seen there while the claim was
+    ours: whoever took over meanwhile may have published.
+    """
     facts: dict[str, Any] = job.facts
     final = facts["path"]
     moved: list[tuple[str, str]] = []
+    tried: set[str] = set()
     work.check()
-    for attempt in (1, 2):
+    while True:
+        name = final + SUFFIX
         try:
             if sidecar is not None:
                 _publish_sidecar(store, final, sidecar)
+            name = final
             if where != final:
                 store.publish(where, final, facts["sha256"])
             return replace(seen, set_aside=tuple(moved))
         except Occupied as error:
-            if attempt == 2 or not facts["replaces"]:
+            if name in tried or not facts["replaces"]:
                 return replace(seen, state="quarantine", detail=str(error))
-            for path in [final] + ([final + SUFFIX] if sidecar is not None else []):
-                try:
-                    moved.append((path, store.set_aside(path, str(facts["id"]))))
-                except FileNotFoundError:
-                    continue  # only one of the two was there
-    raise AssertionError("unreachable: the second attempt returns")
+        tried.add(name)
+        with suppress(FileNotFoundError):  # it went by itself
+            there = store.stat(name)
+            work.check()
+            moved.append((name, store.set_aside(name, str(facts["id"]), there)))
 
 
 def _publish_sidecar(store: Store, final: str, sidecar: Sidecar) -> None:

@@ -1,5 +1,6 @@
 """nf get: one file out of a package, whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,30 @@ def test_a_copy_with_other_bytes_is_said_marked_and_passed_over(
     assert state(two_sites, "archive-a") == ["suspect"]
     two_sites.once("center", "verify")
     assert state(two_sites, "archive-a") == ["corrupt"]
+
+
+def test_damage_beside_a_file_does_not_keep_it_and_no_more_than_the_file_is_read(
+    two_sites: Ground, nf: Nf, tmp_path: Path
+) -> None:
+    """A package of two gigabytes, all of it wrong but the place where the file lies."""
+    wanted = two_sites.put("f2.fits", frame(2)).read_bytes()
+    beside = two_sites.put("f1.fits", frame(1)).read_bytes()
+    two_sites.travel()
+    spoil(two_sites, "archive-a", beside)
+    (path,) = two_sites.sites.path("archive-a").rglob("*.tar")
+    os.truncate(path, 2 << 30)
+    nf("why", "f2.fits")  # what Python reads to begin with
+    before = bytes_read()
+    answer = nf.json("get", "f2.fits", "-o", str(tmp_path / "out.fits"))
+    assert (answer["from"], answer["bad"]) == ("archive-a", [])
+    assert (tmp_path / "out.fits").read_bytes() == wanted
+    assert len(wanted) <= bytes_read() - before < 20_000_000
+    assert state(two_sites, "archive-a") == ["present"]
+
+
+def bytes_read() -> int:
+    """By this process, however: of any file or socket."""
+    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 def test_without_a_whole_copy_nothing_is_written(two_sites: Ground, nf: Nf, tmp_path: Path) -> None:

@@ -1,118 +1,105 @@
 """The archives alone give back the ledger: every row is compared with the original's."""
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from nightferry import locations, observatory
-from nightferry.db import Database
-from nightferry.filing import Filing, file_observation
-from nightferry.rebuilding import NOT_WRITTEN
+from nightferry.rebuilding.lacking import ELSEWHERE, FROM_BACKUP, GIVEN_BACK, NOT_WRITTEN
 
-from tests.daemons.ground import Ground, frame, ground
+from tests.daemons.ground import Ground, ground
+from tests.daemons.rebuilding import (
+    ALWAYS_SO,
+    ARCHIVES,
+    PROGRAMS,
+    TABLES,
+    Empty,
+    every_column,
+    rows,
+    two_nights,
+)
 from tests.database import new_database
-from tests.typed import Nf
+from tests.faults.keeping import Figure
 
 pytestmark = pytest.mark.slow  # long, and the same on every Python
-
-ARCHIVES = ("archive-a", "archive-b")
-# How the rows of each table are found in both ledgers, and put in the same order.
-TABLES = {
-    "raw_data_package": "SELECT * FROM raw_data_package WHERE state = 'packed' ORDER BY id",
-    "raw_data_file": "SELECT f.* FROM raw_data_file f JOIN package_member m ON m.file = f.id ORDER BY f.id",
-    "file_header": "SELECT h.* FROM file_header h JOIN package_member m USING (file) ORDER BY file, hdu",
-    "package_member": "SELECT * FROM package_member ORDER BY file",
-    "executed_obs_unit": "SELECT * FROM executed_obs_unit ORDER BY id",
-    "obs_unit": "SELECT * FROM obs_unit ORDER BY id",
-    "filed_file": "SELECT x.* FROM filed_file x JOIN raw_data_file f USING (location, path) ORDER BY x.path",
-    "physical_copy": "SELECT * FROM physical_copy WHERE location LIKE 'archive-%%' ORDER BY location, path",
-    "instrument": "SELECT * FROM instrument ORDER BY name",
-}  # fmt: skip
-
-
-def rows(database: Database, table: str) -> list[dict[str, Any]]:
-    """All rows, less the columns that a rebuild says it can't give back."""
-    lacking = NOT_WRITTEN.get(table, {})
-    found = database.run(lambda tx: tx.execute(TABLES[table], ()))
-    return [{k: v for k, v in r._mapping.items() if k not in lacking} for r in found]
-
-
-PROGRAMS = {
-    "programs": {
-        "U042": {"title": "Clusters", "owner": "mira", "proprietary": "1 year"},
-        "U043": {},
-    }
-}
 
 
 @pytest.fixture
 def original(database: str, tmp_path: Path) -> Iterator[Ground]:
     """A site whose nights are archived: versions, a filed observation, an owner, odd files."""
-    site = ground(tmp_path / "sites", database, keep=None, extra=PROGRAMS)
+    site = ground(tmp_path / "sites", database, keep=None, replayed=False, extra=PROGRAMS)
     yield site
     site.db.close()
 
 
-def two_nights(site: Ground) -> None:
-    site.frames(4)
-    site.put("u/d1.fits", frame(11, PROPID="U042", EXPTIME=30.5, RA="05:30:00", DEC="-5:00:00"))
-    site.put("u/d2.fits", frame(12, PROPID="U042", OBJECT="M 42"))
-    site.put("filed/f1.fits", frame(21))
-    site.put("notes.txt", b"no frame at all\n")
-    site.put("broken.fits", frame(31)[:1000])
-    site.put("caf\xe9 100% \\ odd.fits", frame(32))
-    filing = Filing(
-        "simulated", program="U042", unit="M42 deep", target="M 42", owner="mira",
-        began=datetime(2026, 3, 15, 2, tzinfo=UTC), location="dome-source",
-        files=("filed/f1.fits", "filed/never-came.fits"),
-    )  # fmt: skip
-    site.db.run(lambda tx: file_observation(tx, filing, "dome", {"instrument": "simulated"}))
-    site.travel()
-    # A late file, a rewritten header, a reused name: supplementary packages.
-    site.put("late.fits", frame(41))
-    site.put("u/d1.fits", frame(11, PROPID="U042", OBSERVER="corrected"))
-    site.put("u/d2.fits", frame(13, PROPID="U042"))
-    site.travel()
-
-
 @pytest.fixture
-def rebuilt(original: Ground, server: str, template: str, tmp_path: Path) -> Iterator["Empty"]:
+def rebuilt(original: Ground, server: str, template: str, tmp_path: Path) -> Iterator[Empty]:
     with new_database(server, template) as dsn:
         empty = Empty(original, dsn, tmp_path)
         yield empty
         empty.database.close()
 
 
-class Empty:
-    """An empty database, with the same observatory and the same archives."""
-
-    def __init__(self, site: Ground, dsn: str, folder: Path) -> None:
-        self.database = Database(dsn, actor="test", site="center", host="center")
-        document = observatory.load(site.sites.folder / "etc" / "observatory.yaml")
-        self.database.run(lambda tx: observatory.apply(tx, document))
-        for name in ARCHIVES:
-            self.database.run(lambda tx, n=name: locations.init(tx, n, site.sites.path(n)))  # type: ignore[misc]
-        places = {name: str(site.sites.path(name)) for name in ARCHIVES}
-        self.nf = Nf(dsn, folder, json.dumps(places))
-        self.dsn = dsn
-
-    def one(self, text: str) -> Any:
-        ((value,),) = self.database.run(lambda tx: tx.execute(text))
-        return value
-
-
-def test_two_archives_give_back_every_row(original: Ground, rebuilt: Empty) -> None:
+def test_two_archives_give_back_every_row(original: Ground, rebuilt: Empty, figure: Figure) -> None:
     two_nights(original)
     answer = rebuilt.nf("rebuild", *ARCHIVES)
     assert answer.code == 0, answer.out + answer.err
+    before = {table: rows(original.db, table) for table in TABLES}
+    after = {table: rows(rebuilt.database, table) for table in TABLES}
+    differ = sum(row not in after[t] for t in TABLES for row in before[t])
+    differ += sum(row not in before[t] for t in TABLES for row in after[t])
+    compared = sum(map(len, before.values()))
+    figure("rebuild:", f"{differ} of {compared} rows in {len(TABLES)} tables differ")
     for table in TABLES:
-        before = rows(original.db, table)
-        assert before, f"the original has no {table}: it proves nothing"
-        assert rows(rebuilt.database, table) == before, table
+        assert before[table], f"the original has no {table}: it proves nothing"
+        assert after[table] == before[table], table
     assert "holds on nights" in answer.words
+
+
+def test_each_table_is_given_back_or_named_in_what_a_rebuild_prints(
+    original: Ground, rebuilt: Empty
+) -> None:
+    """Whoever makes a table has to say here what becomes of it when the database is lost."""
+    named = {table for tables in (*FROM_BACKUP.values(), *ELSEWHERE.values()) for table in tables}
+    there = set(every_column(rebuilt.database))
+    assert there - named - set(GIVEN_BACK) == set(), "what becomes of these in a rebuild?"
+    assert named | set(GIVEN_BACK) <= there, "these are no tables of the ledger"
+    assert set(TABLES) == set(GIVEN_BACK)
+    printed = rebuilt.nf("rebuild", "archive-a").words
+    for what in FROM_BACKUP:
+        assert what in printed
+    for table, columns in NOT_WRITTEN.items():
+        for column, why in columns.items():
+            assert f"{table}.{column}: {why}" in printed
+
+
+def test_each_column_of_what_comes_back_is_compared_by_a_value_of_its_own(
+    original: Ground,
+) -> None:
+    """A column that is as it is in an empty row, in all of them, would come back by itself."""
+    two_nights(original)
+    idle = [
+        f"{table}.{column}"
+        for table in TABLES
+        for column, usual in every_column(original.db)[table].items()
+        if column not in NOT_WRITTEN.get(table, {})
+        and f"{table}.{column}" not in ALWAYS_SO
+        and not original.ask(
+            f'SELECT FROM ({TABLES[table]}) x WHERE x."{column}" IS DISTINCT FROM {usual} LIMIT 1'
+        )
+    ]
+    assert not idle, ", ".join(idle)
+
+
+def test_a_name_that_was_filed_and_never_came_is_all_that_is_lacking_of_filed_names(
+    original: Ground, rebuilt: Empty
+) -> None:
+    two_nights(original)
+    rebuilt.nf("rebuild", *ARCHIVES)
+    every = "SELECT location, path FROM filed_file ORDER BY path"
+    before = [tuple(r) for r in original.ask(every)]
+    after = [tuple(r) for r in rebuilt.database.run(lambda tx: tx.execute(every))]
+    assert [r for r in before if r not in after] == [("dome-source", "filed/never-came.fits")]
+    assert [r for r in after if r not in before] == []
 
 
 def test_what_two_nights_hold_is_worth_comparing(original: Ground) -> None:

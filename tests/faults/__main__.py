@@ -15,10 +15,16 @@ import click
 import psycopg
 
 from tests.faults import campaign, promises, results
+from tests.faults.beside import BESIDE
 from tests.faults.tracing import Point
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTEST = ("-m", "pytest", "-n", "2", "--no-header", "tests/faults", "-m", "slow or not slow")
+# They wait more than they compute: three at a time keep two cores busy. One by one, so that what is
+# begun last is short (beside.turn).
+PYTEST = (
+    "-m", "pytest", "-n", "3", "--maxschedchunk", "1", "--no-header", "tests/faults", *BESIDE,
+    "-m", "slow or not slow",
+)  # fmt: skip
 
 
 @click.command()
@@ -37,11 +43,14 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     campaign.tell(f"results are kept in {folder}", stays=True)
     began = time.monotonic()
     found: list[Point] = []
+    elsewhere: list[Point] = []
     whole = not points and sample is None
     try:
-        with campaign.prepared(found, points) as prepared:
+        with campaign.prepared(found, points, elsewhere) as prepared:
             at = {"commit": promises.commit(), "postgres": _version(prepared.server)}
             results.keep(folder, "begun", **at)
+            campaign.keep_those_without_errors(found, folder)
+            campaign.keep_those_elsewhere(elsewhere, folder)
             campaign.run(campaign.faults(found, points, sample), prepared, folder)
         good = not any(r["wrong"] for r in campaign.kept(folder))
         if whole:

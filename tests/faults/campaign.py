@@ -26,7 +26,7 @@ from nightferry.migrate import migrate
 from tests.database import new_database, open_directory
 from tests.faults import results
 from tests.faults.course import Course, Ran
-from tests.faults.faults import KILL, errors
+from tests.faults.faults import KILL, errors, no_error
 from tests.faults.scenes import SCENES, Place, Scenery, scenery
 from tests.faults.stage import Stage
 from tests.faults.tracing import Point
@@ -55,8 +55,11 @@ class Prepared:
 
 
 @contextmanager
-def prepared(points: list[Point], only: str) -> Iterator[Prepared]:
-    """Prepares the scenes, and puts every point of them into ``points``.
+def prepared(
+    points: list[Point], only: str, elsewhere: list[Point] | None = None
+) -> Iterator[Prepared]:
+    """Prepares the scenes, and puts every point of them into ``points``; into ``elsewhere`` those
+    that are tried in another scene, which is like theirs.
 
     Where ``only`` begins with a scene's name, that scene alone.
     """
@@ -74,6 +77,8 @@ def prepared(points: list[Point], only: str) -> Iterator[Prepared]:
             course = Course(made)
             for scene in scenes:
                 points += course.points(scene)
+                if elsewhere is not None:
+                    elsewhere += course.tried_elsewhere(scene)
                 course.end(scene)
                 tell(f"{len(points)} points, so far of {scene.name}")
         yield Prepared(server.dsn, template, folder, made.made, course.ends)
@@ -99,6 +104,23 @@ def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
             progress.add(*future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # who breaks it off does not wait for the rest
+
+
+def keep_those_elsewhere(points: Iterable[Point], folder: Path) -> None:
+    """The points that are tried in another scene, by that scene."""
+    for point in points:
+        like = SCENES[point.scene][0].like
+        results.keep(folder, "elsewhere", point=str(point), scene=point.scene, like=like)
+
+
+def keep_those_without_errors(points: Iterable[Point], folder: Path) -> None:
+    """The points at which no error can be injected, each with the reason."""
+    for point in points:
+        if why := no_error(point):
+            kind = kind_of(point)
+            results.keep(
+                folder, "no error", point=str(point), kind=kind, scene=point.scene, why=why
+            )
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ ROOTS = {
     "dome-source": "dome/source", "dome-buffer": "dome/buffer", "center-buffer": "center/buffer",
     "archive-a": "archive-a", "archive-b": "archive-b",
 }  # fmt: skip
+WORK = "center/work"  # where a request for the whole night is unpacked, if somebody has asked
 ARCHIVES = ("archive-a", "archive-b")
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part")
 OURS = (".nightferry-location", ".nightferry")
@@ -54,6 +55,16 @@ WHERE dc.stage = 'deleted' AND 2 > (
   JOIN verification v ON v.copy = c.id AND v.outcome = 'good' AND v.began >= d.nominated AND v.ended <= dc.changed
   WHERE coalesce(c.package, c.file) = coalesce(d.package, d.file))
 """
+# Whoever asks the ledger is told so, and nothing good has its name yet.
+TOLD_CORRUPT = """
+SELECT bad.location, bad.path FROM physical_copy bad WHERE bad.state = 'corrupt' AND NOT EXISTS (
+  SELECT FROM physical_copy good WHERE good.location = bad.location AND good.package = bad.package AND good.state = 'present')
+"""
+# What gave way to a good copy is kept by that one's id.
+REPLACED = """
+SELECT good.location, good.id, p.path, good.sha256 FROM physical_copy good JOIN raw_data_package p ON p.id = good.package
+WHERE EXISTS (SELECT FROM physical_copy bad WHERE bad.package = good.package AND bad.location = good.location AND bad.state = 'corrupt')
+"""
 LEDGER = """
 SELECT 'files', count(*)::text FROM raw_data_file WHERE replaced_by IS NULL
 UNION ALL SELECT 'files in packages', count(*)::text FROM package_member
@@ -67,6 +78,8 @@ UNION ALL SELECT 'open bundles', count(*)::text FROM data_transfer_package WHERE
 UNION ALL SELECT 'deletions ' || state, count(*)::text FROM deletion WHERE closed IS NULL GROUP BY state
 UNION ALL SELECT 'blocked ' || kind, count(*)::text FROM blocked GROUP BY kind
 UNION ALL SELECT 'in quarantine', count(*)::text FROM quarantine WHERE released IS NULL
+UNION ALL SELECT 'staged: ' || state, count(*)::text FROM staged_package GROUP BY state
+UNION ALL SELECT 'requests: ' || state, count(*)::text FROM staging GROUP BY state
 UNION ALL SELECT 'lost', count(*)::text FROM lost_file
 UNION ALL SELECT 'jobs ' || kind, count(*)::text FROM job
   WHERE subject NOT LIKE 'temporaries@%' GROUP BY kind -- a look for those is due now and then
@@ -93,6 +106,9 @@ def at_any_moment(folder: Path, dsn: str, frames: Mapping[str, str]) -> list[str
             (str(place), str(path)): str(digest) for place, path, digest in connection.execute(
                 "SELECT location, path, sha256 FROM physical_copy WHERE file IS NOT NULL")
         }  # fmt: skip
+        told = {
+            (str(place), str(path)) for place, path in connection.execute(TOLD_CORRUPT.encode())
+        }
         wrong = [
             f"doubled: {what}: {rows[:3]}"
             for what, query in NO_TWINS.items()
@@ -112,8 +128,8 @@ def at_any_moment(folder: Path, dsn: str, frames: Mapping[str, str]) -> list[str
             wrong.append(f"lost: {path}: not at the source, and not in both archives")
     for place, root in ROOTS.items():
         if place != "dome-source":
-            wrong += _partial(place, folder / root, packages, loose)
-    return wrong
+            wrong += _partial(place, folder / root, packages, loose, told)
+    return [*wrong, *_half_ready(folder / WORK, frames)]
 
 
 def at_the_end(folder: Path, dsn: str) -> list[str]:
@@ -127,6 +143,8 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
             "SELECT location, detail ->> 'path' FROM event WHERE what = 'sidecar corrupt'"
         )
         bad_sidecars = set(told.fetchall())
+        replaced = connection.execute(REPLACED.encode())
+        bad_copies = {(place, str(token), path): digest for place, token, path, digest in replaced}
         for place, path, digest, size, state in copies.fetchall():
             there = folder / ROOTS[place] / path
             if state == "present":
@@ -136,7 +154,7 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
                     wrong.append(
                         f"partial: {place}:{path}: present in the ledger, with other bytes"
                     )
-    for place, root in ROOTS.items():
+    for place, root in {**ROOTS, "center-work": WORK}.items():
         for path in _files(folder / root):
             if TEMPORARY.fullmatch(path.name):
                 wrong.append(f"left: {place}: a temporary file: {path.name}")
@@ -144,31 +162,49 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
             # kept by its token, for a person: .nightferry/set-aside/TOKEN/PATH
             kept = path.relative_to(folder / root).parts
             told_of = kept[1] == "set-aside" and (place, "/".join(kept[3:])) in bad_sidecars
+            what = (place, kept[2], "/".join(kept[3:]).removesuffix(".sha256")) if kept[3:] else ()
+            if kept[1] == "set-aside" and what in bad_copies:
+                told_of = path.suffix == ".sha256" or sum_of(path) != bad_copies[what]
             if path.is_file() and not told_of:
                 wrong.append(f"left: {place}: in the trash: {path}")
     return wrong
 
 
 def _partial(
-    place: str, root: Path, packages: Mapping[str, str], loose: Mapping[tuple[str, str], str]
+    place: str,
+    root: Path,
+    packages: Mapping[str, str],
+    loose: Mapping[tuple[str, str], str],
+    told: set[tuple[str, str]],
 ) -> Iterator[str]:
-    """Names that a reader would take for whole, and whose bytes are not."""
+    """Names that a reader would take for whole, and whose bytes are not; less those that the ledger
+    has ``told`` to be corrupt."""
     for path in _files(root):
         name = str(path.relative_to(root))
         if TEMPORARY.fullmatch(path.name):
             continue
         if name.endswith(".sha256"):
-            digest = packages.get(name.removesuffix(".sha256"), "")
-            if f"{digest}  {Path(name).name.removesuffix('.sha256')}\n" not in path.read_text():
+            digest = packages.get(name.removesuffix(".sha256"))
+            if digest is None and not name.startswith("old/"):
+                yield f"partial: {place}: {name} is the sidecar of no package that anybody knows"
+            elif f"{digest}  {Path(name).name.removesuffix('.sha256')}\n" not in path.read_text():
                 yield f"partial: {place}: {name} does not name its package's bytes"
         elif name in packages:
-            if sum_of(path) != packages[name]:
+            if sum_of(path) != packages[name] and (place, name) not in told:
                 yield f"partial: {place}: {name} is not whole"
         elif (place, name) in loose:
             if sum_of(path) != loose[place, name]:
                 yield f"partial: {place}: {name} is not whole"
         elif not name.startswith("old/"):  # what lay there before us, and is not adopted yet
             yield f"partial: {place}: {name} is known to nobody"
+
+
+def _half_ready(root: Path, frames: Mapping[str, str]) -> Iterator[str]:
+    """What a request that says it is done has not."""
+    if any((root / "requests").glob("*/.done")):
+        there = {sum_of(path) for path in _files(root / "staged")}
+        for path in sorted(p for p, digest in frames.items() if digest not in there):
+            yield f"partial: a request is done, and {path} is not there whole"
 
 
 def _held(root: Path, packages: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the families of the fault suite share: the scenes, and where a whole run's results go.
+"""What the families of the fault suite share: the scenes.
 
 For who writes a family, in a file ``test_<family>.py`` of this folder:
 
@@ -13,29 +13,15 @@ For who writes a family, in a file ``test_<family>.py`` of this folder:
 Results are lines of JSON in the folder that NIGHTFERRY_FAULTS_RUN names; without it there are none.
 """
 
-import inspect
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults import results
+from tests.faults.beside import turn
 from tests.faults.course import Course
 from tests.faults.scenes import scenery
-
-Figure = Callable[[str, object], None]
-
-
-@pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Figure:
-    """Prints a figure that this test has measured, and keeps it for the page of a whole run."""
-
-    def keep(name: str, value: object) -> None:
-        print(f"{name} {value}")
-        file = request.node.location[0]
-        results.keep(results.folder(), "figure", file=file, name=name, value=str(value))
-
-    return keep
 
 
 @pytest.fixture(scope="session")
@@ -47,24 +33,7 @@ def course(
         yield Course(made)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keeps how a test of this folder ended. It runs in the process that ran the test."""
-    report = yield
-    if report.when == "call" or report.outcome != "passed":
-        module = getattr(item, "module", None)
-        results.keep(
-            results.folder(),
-            "test",
-            file=item.location[0],
-            test=getattr(item, "originalname", item.name),
-            case=item.name,
-            promise=(inspect.getdoc(module) or "").partition("\n\n")[0],
-            when=report.when,
-            outcome=report.outcome,
-            why=report.longrepr[2] if isinstance(report.longrepr, tuple) else "",
-            seconds=round(report.duration, 1),
-        )
-    return report
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a whole run the longest are begun first."""
+    if results.folder() is not None:
+        items.sort(key=lambda i: turn(i.name, i.get_closest_marker("whole") is not None))

@@ -20,6 +20,7 @@ from tests.faults.tracing import Call, Point
 ROUNDS = 5
 AIMS = 10
 AND_ON = 10  # after one fault in so many, a whole round more is run: all stays as it is
+HIT_ANYWAY = ("renameat2", "linkat", "unlinkat", "fsync")  # in each of two scenes that are alike
 TRAVEL = (
     ("dome", "ingest"), ("dome", "package"), ("dome", "verify"), ("dome", "transfer"),
     ("center", "verify"), ("center", "archive"), ("center", "verify"), ("dome", "transfer"),
@@ -62,15 +63,32 @@ class Course:
         """``ends``: those already known, of the same states."""
         self.scenery = scenery
         self.ends: MutableMapping[str, dict[str, str]] = {} if ends is None else ends
+        self._known: dict[str, list[Point]] = {}
 
     def points(self, scene: Scene) -> list[Point]:
+        """The points at which a scene is hit: all of it, but what is tried in a scene like it."""
+        found = self._points(scene)
+        if not scene.like:
+            return found
+        there = {p.at for p in self._points(SCENES[scene.like][0])}
+        return [p for p in found if p.at not in there or p.call in HIT_ANYWAY]
+
+    def _points(self, scene: Scene) -> list[Point]:
         """Every distinct point of a scene: its process is run and traced, once each."""
+        if scene.name in self._known:
+            return self._known[scene.name]
         found: list[Point] = []
         for process in ("daemon", *(["worker"] if scene.worker else [])):
             with self.scenery.copy(scene) as place:
                 calls = self.calls(scene, process, place)
                 found += tracing.points(scene.name, process, calls)
+        self._known[scene.name] = found
         return found
+
+    def tried_elsewhere(self, scene: Scene) -> list[Point]:
+        """The points of a scene that are tried in the scene that it is like."""
+        here = set(self.points(scene))
+        return [p for p in self._points(scene) if p not in here]
 
     def calls(self, scene: Scene, process: str, place: Place) -> list[Call]:
         """What a process of a scene asks of the system, in its order."""
@@ -110,7 +128,7 @@ class Course:
                 before: dict[str, str] = {}
                 while (now := checker.ledger(place.dsn)) != before:
                     before = now
-                    self._round(place)
+                    self._round(scene, place)
                 self.ends[scene.ends] = now
         return self.ends[scene.ends]
 
@@ -141,7 +159,7 @@ class Course:
         else:
             return self._wrong(scene, place)
         if and_on:
-            self._round(place)
+            self._round(scene, place)
             return self._wrong(scene, place)
         return []
 
@@ -154,9 +172,9 @@ class Course:
         wrong += self.at_any_moment(place)
         return wrong + checker.at_the_end(place.folder, place.dsn)
 
-    def _round(self, place: Place) -> None:
+    def _round(self, scene: Scene, place: Place) -> None:
         """Time passes, and every daemon is run once."""
-        for site, daemon in TRAVEL:
+        for site, daemon in _travel(scene):
             self._run(place, site, daemon)
 
     def _run(self, place: Place, site: str, daemon: str) -> None:
@@ -173,12 +191,19 @@ def _from(scene: Scene, rounds: int) -> Iterator[tuple[str, str]]:
     Then its like at the other site, and whatever follows it in the travel.
     """
     hit = (scene.site, scene.argv[0])
-    first = TRAVEL.index(hit) if hit in TRAVEL else 0
-    travel = [*TRAVEL[first:], *TRAVEL[:first]]
+    travel = _travel(scene)
+    first = travel.index(hit) if hit in travel else 0
+    travel = [*travel[first:], *travel[:first]]
     travel.sort(key=lambda daemon: daemon[1] != hit[1])
     yield from travel[:1]
     for _ in range(rounds):
         yield from travel
+
+
+def _travel(scene: Scene) -> list[tuple[str, str]]:
+    """Every daemon that carries frames, and the scene's own."""
+    hit = (scene.site, scene.argv[0])
+    return [*TRAVEL, *([] if hit in TRAVEL or scene.argv[0] == "nf" else [hit])]
 
 
 def _pass_time(place: Place) -> None:

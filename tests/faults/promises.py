@@ -22,13 +22,15 @@ def page(folder: Path) -> str:
     tests = results.read(folder, "test", "file", "case", "when")
     figures = results.read(folder, "figure", "file", "name")
     begun = results.read(folder, "begun")
+    elsewhere = results.read(folder, "elsewhere", "point")
+    without = results.read(folder, "no error", "point")
     commits, servers = (list(dict.fromkeys(b[k] for b in begun)) for k in ("commit", "postgres"))
     seconds = sum(r["seconds"] for r in results.read(folder, "time"))
     lines = [
         "# What is promised, and how it was tested",
         "",
         "Made by `bin/test --faults`; never edited. A promise is the first sentence of a family of"
-        " the tests in `tests/faults/`; what follows is what came out of the last whole run.",
+        " the tests in `tests/faults/`, and of those beside them that `tests/faults/beside.py` names; what follows is what came out of the last whole run.",
         "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- Commit: {', then '.join(commits)}",
@@ -38,6 +40,8 @@ def page(folder: Path) -> str:
         "",
         *_promises(faults, tests),
         *_points(faults),
+        *_without_errors(without),
+        *_elsewhere(elsewhere),
         *_families(tests, figures),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -104,6 +108,31 @@ def _points(faults: Sequence[Result]) -> Iterator[str]:
     yield from _list("Failed:", (f"{_named(f)}: {f['wrong'][0]}" for f in failed))
     missed = (_named(f) for f in faults if not f["hit"])
     yield from _list("Tried, and never hit: what is done there is chance.", missed)
+
+
+def _without_errors(points: Sequence[Result]) -> Iterator[str]:
+    """The points that are killed and given no error: each kind's, by the reason."""
+    for why in sorted({p["why"] for p in points}):
+        of_it = [p for p in points if p["why"] == why]
+        yield f"Error points that can't be injected, {len(of_it)}: {_cell(why)}."
+        yield ""
+        for kind in sorted({p["kind"] for p in of_it}):
+            names = [p["point"].removeprefix(p["scene"] + ", ") for p in of_it if p["kind"] == kind]
+            counts = sorted(Counter(n.rpartition(", no. ")[0] for n in names).items())
+            told = "; ".join(name + (f" ({n} times)" if n > 1 else "") for name, n in counts)
+            yield f"- {kind}: {_cell(told)}"
+        yield ""
+
+
+def _elsewhere(points: Sequence[Result]) -> Iterator[str]:
+    """The points that two scenes share, and that one of them leaves to the other."""
+    for (scene, like), many in sorted(Counter((p["scene"], p["like"]) for p in points).items()):
+        names = sorted(p["point"].removeprefix(scene + ", ") for p in points if p["scene"] == scene)
+        yield (
+            f"{many} points of *{scene}* are points of *{like}* too, and are tried there:"
+            f" {_cell('; '.join(names))}."
+        )
+        yield ""
 
 
 def _families(tests: Sequence[Result], figures: Sequence[Result]) -> Iterator[str]:

@@ -2,12 +2,14 @@
 
 A scene is a moment of a night's travel and the one process that acts next. It is prepared by real
 daemons, as a folder and a template database; a fault gets a copy of both.
+
+Over 300 lines: how each state follows from the one before is one table.
 """
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -59,13 +61,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Scene:
-    """``name``, what acts, at which site, and which place's worker is traced ("" = it has none)."""
+    """``name``, what acts, at which site, and which place's worker is traced ("" = it has none).
+
+    ``like``: a scene that is nearly the same. The points that it has too are tried there, and here
+    those alone that name, move, remove or make durable.
+    """
 
     name: str
     site: str
     argv: tuple[str, ...]
     worker: str = ""
-    ends: str = "archived"  # how it ends when nothing goes wrong: archived, gone, held, adopted
+    ends: str = (
+        "archived"  # how it ends when nothing goes wrong: archived, gone, held, adopted, staged
+    )
+    like: str = ""
 
     def command(self, place: Place) -> list[str]:
         program, *options = self.argv
@@ -233,6 +242,36 @@ def _has_an_old_archive(scenery: Scenery, place: Place) -> None:
         (old / name).write_bytes(content)
 
 
+def _rots(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def _rots_on_its_way(scenery: Scenery, place: Place) -> None:
+    """A package that arrives at an archive is not what was sent."""
+    _rots(min(place.sites.path("archive-a").rglob(".*.tar.*.part")))
+
+
+def _lost_a_copy_to_rot(scenery: Scenery, place: Place) -> None:
+    """One package of an archive has rotted and verify has said so; good bytes wait to be read."""
+    _rots(min(place.sites.path("archive-a").rglob("*.tar")))
+    place.ask("SET session_replication_role = replica; UPDATE verification v SET"
+              " began = began - interval '80 days', ended = ended - interval '80 days'"
+              " FROM physical_copy c WHERE c.id = v.copy AND c.location = 'archive-a'")  # fmt: skip
+    for daemon in ("verify", "archive"):
+        scenery.run(place, "center", daemon)
+
+
+def _asks_to_work(scenery: Scenery, place: Place) -> None:
+    """The data centre has a place to work, and somebody wants the night there."""
+    replace(place.sites, work={}).make()
+    words = ["stage", "add", "--night", "2026-03-14", "--override", "a test"]
+    argv = ["nf", "--config", str(place.sites.config("center")), *words]
+    if scenery.stage.run(argv, place.log):
+        raise RuntimeError(place.log.read_text())
+
+
 def _has_no_marker(scenery: Scenery, place: Place) -> None:
     """A new disk for a location that the ledger knows, and that nobody has marked yet."""
     (place.sites.path("archive-b") / ".nightferry-location").unlink()
@@ -254,6 +293,9 @@ OLD_READINGS = Step("read long ago", ARCHIVED, _asks(
     "SET session_replication_role = replica; UPDATE verification SET"
     " began = began - interval '80 days', ended = ended - interval '80 days'",
 ))  # fmt: skip
+BAD_ARRIVAL = Step("bad arrival", IN_ARCHIVES, _rots_on_its_way)
+BROUGHT_AGAIN = Step("brought again", ARCHIVED, _lost_a_copy_to_rot)
+ASKED_FOR = Step("asked for", ARCHIVED, _asks_to_work)
 GARBAGE = Step("garbage", ARCHIVED, _leaves_garbage)
 OLD_ARCHIVE = Step("old archive", ARCHIVED, _has_an_old_archive)
 UNMARKED = Step("unmarked", FRESH, _has_no_marker)
@@ -280,6 +322,9 @@ SCENES: Mapping[str, tuple[Scene, Step]] = {
         (Scene("verify what arrives", "center", ("verify",), "archive-a"), IN_ARCHIVES),
         (Scene("verify by scrubbing", "center", ("verify",), "archive-a"), OLD_READINGS),
         (Scene("verify for a deletion", "center", ("verify",), "archive-a", "gone"), NOMINATED),
+        (Scene("verify what replaces a corrupt copy", "center", ("verify",), "archive-a",
+               like="verify what arrives"), BROUGHT_AGAIN),
+        (Scene("stage", "center", ("stage",), "center-work", "staged"), ASKED_FOR),
         (Scene("reap files to the trash", "dome", ("reap",), "dome-source", "gone"), PROVEN),
         (Scene("reap packages to the trash", "center", ("reap",), "center-buffer", "gone"), PROVEN),
         (Scene("reap: unlink files", "dome", ("reap",), "dome-source", "gone"), TRASHED),
@@ -291,7 +336,14 @@ SCENES: Mapping[str, tuple[Scene, Step]] = {
         (Scene("nf adopt", "center", ("nf", "adopt", "archive-a"), ends="adopted"), OLD_ARCHIVE),
     )
 }  # fmt: skip
-STATES: Mapping[str, Step] = {name: step for name, (_, step) in SCENES.items()}
+# What is tried by freezing alone: a kill there is one of a scene above.
+FROZEN: Mapping[str, tuple[Scene, Step]] = {
+    "verify a bad arrival": (
+        Scene("verify a bad arrival", "center", ("verify",), "archive-a"), BAD_ARRIVAL,
+    ),
+}  # fmt: skip
+EVERY = {**SCENES, **FROZEN}
+STATES: Mapping[str, Step] = {name: step for name, (_, step) in EVERY.items()}
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 ROOT = Path(__file__).resolve().parents[2]
-DAEMONS = ("ingest", "package", "transfer", "archive", "verify", "reap")
+DAEMONS = ("ingest", "package", "transfer", "archive", "verify", "reap", "stage")
 _PR_SET_PDEATHSIG = 1
 HELD = 20.0  # seconds that a held process waits for its tracer
 

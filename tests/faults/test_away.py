@@ -19,7 +19,7 @@ from nightferry.marker import MARKER_FILE
 from nightferry.testing.sites import wait_until
 
 from tests.daemons.ground import ground
-from tests.faults.conftest import Figure
+from tests.faults.keeping import Figure
 from tests.faults.stage import Stage
 from tests.typed import Nf
 

@@ -42,6 +42,11 @@ def _show_half_of_a_package(place: Place) -> None:
     (_a_package(place).parent / "another.tar").write_bytes(_a_package(place).read_bytes()[:5000])
 
 
+def _show_a_sidecar_of_nothing(place: Place) -> None:
+    stray = _a_package(place).with_name("another.tar.sha256")
+    stray.write_text(f"{'0' * 64}  another.tar\n")
+
+
 def _archive_it_twice(place: Place) -> None:
     place.ask("ALTER TABLE job DROP CONSTRAINT job_kind_subject_key")
     for _ in range(2):
@@ -66,6 +71,7 @@ def _leave_a_temporary_file(place: Place) -> None:
     [
         ("lost", _lose_a_frame),
         ("partial", _show_half_of_a_package),
+        ("partial", _show_a_sidecar_of_nothing),
         ("doubled", _archive_it_twice),
         ("unproven", _delete_unproven),
         ("left", _leave_a_temporary_file),

@@ -12,8 +12,8 @@ from nightferry.marker import MARKER_FILE, Marker
 from nightferry.testing.sites import wait_until
 
 from tests.daemons.ground import frame, tree
-from tests.faults.conftest import Figure
 from tests.faults.disks import Disk, why_no_fuse, why_not_mounted
+from tests.faults.keeping import Figure
 from tests.faults.stage import Stage
 from tests.faults.struck import PATIENCE, STOPS_WITHIN, Struck, running
 

@@ -16,7 +16,7 @@ import pytest
 from nightferry.testing.sites import Running, wait_until
 
 from tests.daemons.ground import SETTLE, ground
-from tests.faults.conftest import Figure
+from tests.faults.keeping import Figure
 
 LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
 LOWERED = 256  # events; the usual limit is 16,384

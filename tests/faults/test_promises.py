@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from tests.faults import campaign, promises, results
-from tests.faults.faults import KILL
+from tests.faults.beside import BESIDE, LONGEST, turn
+from tests.faults.faults import KILL, errors
+from tests.faults.tracing import Point
 
 FAULT = {"scene": "archive", "kind": "archive", "hit": True, "wrong": [], "seconds": 1.0}
 TEST = {"file": "tests/faults/test_x.py", "promise": "Nothing is\nlost.", "when": "call", "why": "",
@@ -56,3 +58,35 @@ def test_a_page_says_each_tests_sentence_its_outcomes_and_its_figures(tmp_path: 
     assert "- a frame is kept: 1 passed, 1 failed\n" in page
     assert "- a mount: 1 skipped (no FUSE here)\n" in page
     assert "- *found after 41 s*\n" in page
+
+
+def test_a_page_lists_the_points_that_are_given_no_error_with_the_reason(tmp_path: Path) -> None:
+    points = [
+        Point("archive", "worker", call, about, 1)
+        for call, about in (
+            ("fsync", "a temporary file of archive"),
+            ("sendto", "the database: jobs.claim"),
+            ("recvfrom", "the database: jobs.claim"),
+            ("write", "the worker's channel: done"),
+        )
+    ]
+    campaign.keep_those_without_errors(points, tmp_path)
+    page = promises.page(tmp_path)
+    assert (
+        "what is sent into it succeeds.\n\n- archive: worker: sendto of the database: jobs.claim\n"
+        in page
+    )
+    assert "those are killed.\n\n- archive: worker: write of the worker's channel: done\n" in page
+    assert "fsync" not in page
+    assert {p.call for p in points if not errors(p)} == {"sendto", "write"}
+
+
+def test_what_a_whole_run_begins_first_and_has_beside_the_faults_is_there() -> None:
+    files = [
+        *(promises.ROOT / "tests" / "faults").glob("*.py"),
+        *(promises.ROOT / f for f in BESIDE),
+    ]
+    texts = "".join(file.read_text() for file in files)
+    assert [start for start in LONGEST if f"\ndef {start}" not in texts] == []
+    ordered = sorted(["test_b", LONGEST[1], LONGEST[0]], key=lambda name: turn(name, True))
+    assert ordered == [LONGEST[0], LONGEST[1], "test_b"]

@@ -1,5 +1,7 @@
 """One byte that rots, wherever it lies, is found by the next pass that reads it anyway; nothing is
 made of the bad bytes, nothing is deleted on their word, and a good copy takes their place.
+
+Over 300 lines: every place where a byte can rot, from the source to the archives, in its order.
 """
 
 import os
@@ -126,6 +128,7 @@ def test_a_package_that_rots_in_a_buffer_is_found_by_who_carries_it_on_and_made_
         bad = rot(here.package(location))
         here.run(*found_by)
         assert bad in str(corrupt(here, location)[2])
+        assert here.answer()[0] == 1
         here.goes_on()
         assert here.answer()[0] == 0
         assert bad not in here.sums()
@@ -143,9 +146,23 @@ def test_a_package_that_rots_in_transit_never_gets_its_name_and_is_sent_again(
         here.run(("center", "verify"))
         assert bad in str(corrupt(here, location)[2])
         assert not temporary.exists()
+        assert here.answer()[0] == 1
         here.goes_on()
         assert bad not in here.sums()
         assert here.answer()[0] == 0
+
+
+def test_what_is_staged_is_never_of_bytes_that_rotted(course: Course) -> None:
+    """The nearest copy is read, found bad and passed over: what lies there to be used is compared."""
+    with night(course, scenes.ASKED_FOR) as here:
+        bad = rot(here.package("center-buffer"))
+        here.run(("center", "stage"))
+        frames = (here.at("center-work") / "staged").rglob("*.fits")
+        assert sorted(map(checker.sum_of, frames)) == sorted(course.scenery.sums.values())
+        assert here.one("SELECT state::text FROM staging") == ("ready",)
+        assert here.states("center-buffer").count("suspect") == 1
+        here.run(("center", "verify"))
+        assert bad in str(corrupt(here, "center-buffer")[2])
 
 
 # --- in the archives ------------------------------------------------------------------------------
@@ -195,6 +212,9 @@ def test_the_last_but_one_copy_that_rots_is_replaced_from_the_last(course: Cours
         good = here.sums(("archive-b",))
         bad = rot(here.package("archive-a"))
         here.days_go_by()
+        here.run(("center", "verify"))
+        status, told = here.answer()
+        assert (status, "archive-a: the copy is corrupt" in told) == (1, True), told
         here.goes_on()
         assert here.sums(ARCHIVES) == good
         assert bad in str(corrupt(here, "archive-a")[2])

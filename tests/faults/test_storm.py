@@ -21,6 +21,7 @@ import pytest
 from nightferry.testing.sites import Sites, wait_until
 
 from tests.daemons.ground import Ground, frame, ground
+from tests.faults.keeping import Figure
 from tests.faults.stage import Stage
 
 # Kind by kind six, where their places are mounted.
@@ -150,9 +151,11 @@ def killed(pid: int) -> None:
         return  # it was quicker
 
 
-def storm(folder: Path, dsn: str, count: int, seconds: float, every: float, patience: float) -> str:
-    """A night of ``count`` frames over ``seconds``, a kill about each ``every`` seconds; what the
-    independent program says of it."""
+def storm(
+    folder: Path, dsn: str, count: int, seconds: float, every: float, patience: float
+) -> tuple[str, str]:
+    """A night of ``count`` frames over ``seconds``, a kill about each ``every`` seconds: what the
+    independent program says of it, and what there was in figures."""
     sites = Sites(
         folder,
         dsn,
@@ -208,14 +211,14 @@ def storm(folder: Path, dsn: str, count: int, seconds: float, every: float, pati
             crew.stop()
     packages = site.one("SELECT count(*) FROM raw_data_package")
     site.db.close()
-    print(
-        f"storm: {len(written)} frames in {packages} packages, {crew.kills.total()} kills in {stormy:.0f} s"
+    was = (
+        f"{len(written):,} frames, in {packages} packages, {crew.kills.total()} kills in {stormy:.0f} s"
         f" ({', '.join(f'{n} {what}' for what, n in sorted(crew.kills.items()))}),"
         f" over after {time.monotonic() - began:.0f} s"
     )
     assert crew.ended == [], f"nobody killed them: {crew.ended}\n{crew.log.read_text()[-3000:]}"
     assert crew.kills.total() > seconds / every / 3
-    return judged(sites, frames)
+    return judged(sites, frames), was
 
 
 def judged(sites: Sites, frames: Path) -> str:
@@ -275,16 +278,22 @@ def test_the_independent_program_sees_what_differs(database: str, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_stormy_night_ends_with_ledger_disks_and_camera_agreed(
-    database: str, tmp_path: Path
+    database: str, tmp_path: Path, figure: Figure
 ) -> None:
-    said = storm(tmp_path, database, 150, seconds=9, every=0.2, patience=90)
+    said, was = storm(tmp_path, database, 150, seconds=9, every=0.2, patience=90)
+    figure("a short storm:", f"{differences(said)} differences over {was}")
     assert said == "0 differences in 150 frames at 5 places\n", said
 
 
 @pytest.mark.whole
 def test_a_night_of_5000_frames_in_a_storm_of_minutes_ends_with_ledger_disks_and_camera_agreed(
-    database: str, tmp_path: Path
+    database: str, tmp_path: Path, figure: Figure
 ) -> None:
-    said = storm(tmp_path, database, 5000, seconds=240, every=0.3, patience=600)
-    print(f"storm: {said.splitlines()[-1]}")
+    said, was = storm(tmp_path, database, 5000, seconds=240, every=0.3, patience=600)
+    figure("storm:", f"{differences(said)} differences over {was}")
     assert said == "0 differences in 5000 frames at 5 places\n", said
+
+
+def differences(said: str) -> str:
+    """How many the independent program has counted."""
+    return said.splitlines()[-1].partition(" ")[0]

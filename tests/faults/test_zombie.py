@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults import zombie
 from tests.faults.course import Course
+from tests.faults.scenes import EVERY
 from tests.faults.tracing import Point
 
 pytestmark = [
@@ -23,7 +24,8 @@ BEFORE = {
     "reap: unlink files": "unlinkat of trash: an entry of source",
 }
 SCENES = (
-    "verify what arrives", "reap files to the trash", "reap packages to the trash",
+    "verify what arrives", "verify what replaces a corrupt copy", "verify a bad arrival", "stage",
+    "reap files to the trash", "reap packages to the trash",
     "reap: unlink files", "reap: unlink packages", "reap: put files back",
     "reap: put packages back", "reap temporary files",
 )  # fmt: skip
@@ -42,6 +44,28 @@ def test_a_name_that_was_used_again_meanwhile_is_left_alone(course: Course) -> N
     points = zombie.points(course, "reap files to the trash")
     point = next(p for p in points if p.about == f"after read of {zombie.ANSWER}")
     wakes(course, point, zombie.goes_on_to_the_end)
+
+
+@pytest.mark.parametrize(
+    ("what", "statement"),
+    [
+        ("verification", "INSERT INTO verification (copy, began, outcome, sha256, size, how, host)"
+         " SELECT copy, began, outcome, sha256, size, how, host FROM verification LIMIT 1"),
+        ("event", "INSERT INTO event (what) VALUES ('packed')"),
+        ("finished job", "INSERT INTO job_done (id, claim, kind, subject, attempts, created)"
+         " SELECT id, gen_random_uuid(), kind, subject, attempts, created FROM job_done LIMIT 1"),
+        ("copy", "UPDATE physical_copy SET changed = now() WHERE state = 'arriving'"),
+    ],
+)  # fmt: skip
+def test_one_row_more_or_touched_is_a_change(course: Course, what: str, statement: str) -> None:
+    """Else it would be worth nothing that nothing was changed."""
+    scene, _ = EVERY["verify what arrives"]
+    with course.scenery.copy(scene) as place:
+        before = zombie.everything(place)
+        assert zombie.changes(before, zombie.everything(place)) == []
+        place.ask(statement)
+        changed = zombie.changes(before, zombie.everything(place))
+        assert any(c.startswith(f"it changed {what} ") for c in changed), changed
 
 
 @pytest.mark.whole

@@ -20,7 +20,17 @@ from nightferry.sql import statements
 from tests.faults.scenes import Place
 
 ORDINALS = 2
-KINDS = ("ingest", "package", "transfer", "archive", "verify", "reap", "adopt", "locations")
+KINDS = (
+    "ingest",
+    "package",
+    "transfer",
+    "archive",
+    "verify",
+    "reap",
+    "stage",
+    "adopt",
+    "locations",
+)
 FOLDER = "{folder}"  # in a filter: of the copy that is hit
 STRACE = "strace"
 # What reads, changes or names a file, or crosses a socket. Where a descriptor stands, what is told
@@ -84,6 +94,11 @@ class Point:
     def what(self) -> tuple[str, str, str, str]:
         """Distinct by this."""
         return self.scene, self.process, self.call, self.about
+
+    @property
+    def at(self) -> tuple[str, str, str, int]:
+        """The same in two scenes that are alike."""
+        return self.process, self.call, self.about, self.ordinal
 
     def __str__(self) -> str:
         return f"{self.scene}, {self.process}: {self.call} of {self.about}, no. {self.ordinal}"
@@ -201,7 +216,14 @@ class _Reader:
         self.folder = str(place.folder)
         self.random_names = random_names
         sites = place.sites
-        names = ("dome-source", "dome-buffer", "center-buffer", "archive-a", "archive-b")
+        names = (
+            "dome-source",
+            "dome-buffer",
+            "center-buffer",
+            "archive-a",
+            "archive-b",
+            "center-work",
+        )
         self.places: Mapping[str, str] = {
             str(sites.path(name)): _TYPES.get(name, name.replace("-", " ")) for name in names
         }

@@ -89,6 +89,7 @@ class World:
     copies_of: dict[str, int] = field(default_factory=dict)  # by programme, where it says so
     copies_wanted: int = 2
     proof_max_age: timedelta = 72 * HOUR
+    unpacking: bool = False  # a request waits for the package to be unpacked
     crossing: bool = False  # an open bundle has the package, out of the dome's buffer
     trusted: bool = True
     stopped: bool = False
@@ -230,6 +231,15 @@ class World:
             self._sql(insert, bundle, self.things["package"].id)
         self.crossing = is_open
 
+    def unpack(self, wanted: bool) -> None:
+        self._sql("UPDATE staged_package SET state = 'gone'")
+        if wanted:
+            self._sql(
+                "INSERT INTO staged_package (package, location, path, size)"
+                " VALUES (%s, 'cluster', 'staged/it', 1)", self.things["package"].id,
+            )  # fmt: skip
+        self.unpacking = wanted
+
     def restore(self, trust: bool) -> None:
         if trust:
             self._sql("SELECT trust_incarnation('audited')")
@@ -313,6 +323,8 @@ class World:
         return holding, proven
 
     def _awaited(self, copy: Copy, package: Thing | None, program: str | None) -> bool:
+        if package is not None and self.unpacking:
+            return True
         if package is None or self.locations[copy.location].type != "BUFFER":
             return False
         present = {c.location for c in self.copies

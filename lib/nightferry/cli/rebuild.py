@@ -39,7 +39,7 @@ def command(nf: Context, locations: tuple[str, ...], as_json: bool) -> int:
                 "whole": whole,
                 "locations": {name: _plain(one) for name, one in done.items()},
                 "not_written": NOT_WRITTEN,
-                "from_backup": FROM_BACKUP,
+                "from_backup": [*FROM_BACKUP],
             }
         )
         return show.YES if whole else show.NO
@@ -62,6 +62,10 @@ def command(nf: Context, locations: tuple[str, ...], as_json: bool) -> int:
     show.say("What no archive holds, and comes from the backup of the database (nf backup):")
     for what in FROM_BACKUP:
         show.say(f"- {what}", 2)
+    show.say("Columns of what came back that are not as they were:")
+    for table, columns in NOT_WRITTEN.items():
+        for column, why in columns.items():
+            show.say(f"- {table}.{column}: {why}", 2)
     _conclude(done, whole)
     return show.YES if whole else show.NO
 

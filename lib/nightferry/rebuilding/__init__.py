@@ -16,6 +16,7 @@ from nightferry import jobs
 from nightferry.db import REFUSED, Database, Row, Tx, first_line
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.rebuilding.finding import Damaged, Found, Loose, look_through
+from nightferry.rebuilding.lacking import FROM_BACKUP, NOT_WRITTEN
 from nightferry.rebuilding.recording import Conflict, Recorder
 from nightferry.stores import open_location
 
@@ -23,33 +24,6 @@ __all__ = ["FROM_BACKUP", "NOT_WRITTEN", "Damaged", "Rebuilt", "rebuild"]
 
 LEASE = timedelta(minutes=10)
 
-# Columns of rebuilt rows that no package knows, and why. A test compares all others.
-NOT_WRITTEN: Mapping[str, Mapping[str, str]] = {
-    "raw_data_file": {
-        "ctime_ns": "of the instrument's disk, not of the file: the next sweep there writes it",
-        "inode": "of the instrument's disk, not of the file: the next sweep there writes it",
-    },
-    "raw_data_package": {
-        "packed": "known only after its document was fixed: the time of its planning stands for it",
-    },
-    "physical_copy": {
-        "id": "a copy is made after its package is closed: it gets a new id",
-        "created": "as its id",
-        "changed": "as its id",
-    },
-}
-# What no archive holds: it comes from the backup of the database.
-FROM_BACKUP = (
-    "holds on nights, packages and files",
-    "corrections of headers, and columns derived again since a package was planned",
-    "quality, its notes, and owners that people changed since",
-    "files that were lost, and the losses that were accepted",
-    "quarantine and blocked work, with what people decided of them",
-    "verifications: every rebuilt copy is read again",
-    "the history of events, deletions and transfers",
-    "adopted files, which are in no package: nf adopt registers them again, under new ids",
-    "open work: files that were in no package yet are found again where they lie",
-)
 _STOPPED = (
     "the ledger was rebuilt from archives, which know no holds: place them again, then nf reap "
     "resume"
