@@ -3,6 +3,7 @@
     bin/test              all of it, on every Python of VERSIONS that this machine has
     bin/test ARGUMENTS    pytest alone, with these arguments
     bin/test --faults     the fault suite whole, which writes docs/promises.md; --help tells more
+    bin/test --whole      the long forms of all other tests, which take minutes each: those marked whole
 
 A stage that fails does not stop the next ones; the exit status is 1 in the end. The last lines are
 pytest's own summary.
@@ -26,11 +27,14 @@ ON_EVERY_PYTHON = (
     "tests/unit", "tests/daemons/test_chain.py", "tests/daemons/test_processes.py",
     "tests/daemons/test_calibrate.py", "-m", "not slow and not whole",
 )  # fmt: skip
+WHOLE = ("tests", "--ignore", "tests/faults", "-m", "whole")
 
 
 def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["--faults"]:
         return subprocess.call([sys.executable, "-m", "tests.faults", *arguments[1:]], cwd=ROOT)
+    if arguments[:1] == ["--whole"]:
+        return subprocess.call(pytest(Path(sys.prefix), *WHOLE, *arguments[1:]), cwd=ROOT)
     if arguments:
         return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT)
     ours = "{}.{}".format(*sys.version_info)

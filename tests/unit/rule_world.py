@@ -20,6 +20,7 @@ READINGS = ("cache", "remote", "medium")  # from the weakest to the best
 ARCHIVES = ("vault-a", "vault-b", "vault-c")  # b and c fail together
 EMPTIED = ("dome-disk", "dome-buffer", "centre-buffer")
 TOTAL = 1000
+HOSTS = ("dome1", "dome2")  # that measure its disks
 FRESH = 5 * MINUTE  # how long a measurement of a disk is believed
 
 
@@ -182,13 +183,15 @@ class World:
         self.locations[location].low = low
 
     def measure(self, location: str, host: str, ago: timedelta, used: int) -> None:
+        # No two hosts look at the same instant: nothing would say which look is the newest.
+        when = self.now - ago - timedelta(microseconds=HOSTS.index(host))
         self._sql(
             "INSERT INTO location_state (location, host, state, total_bytes, free_bytes, measured)"
             " VALUES (%s, %s, 'available', %s, %s, %s) ON CONFLICT (location, host) DO UPDATE"
             " SET free_bytes = EXCLUDED.free_bytes, measured = EXCLUDED.measured",
-            location, host, TOTAL, TOTAL - used, self.now - ago,
+            location, host, TOTAL, TOTAL - used, when,
         )  # fmt: skip
-        self.measured[location, host] = (self.now - ago, used)
+        self.measured[location, host] = (when, used)
 
     def ask_archive(self, program: str, archive: str, asked: bool) -> None:
         if asked:

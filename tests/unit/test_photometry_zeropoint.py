@@ -79,8 +79,12 @@ def test_a_few_exposures_have_the_zero_points_that_they_were_made_with() -> None
 
 @pytest.mark.parametrize(("fault", "most"), [("two-sided", 0.003), ("blends", 0.005)])
 def test_bad_stars_are_found_and_move_nothing(fault: str, most: float) -> None:
+    # Of 16 exposures the mean itself is known to a fourth of their scatter, and may be two of those
+    # off by chance. The bound alone is held by 200, above.
     errors, _, _ = figures(16, fault)
-    assert abs(errors.mean()) < most + 2 * errors.std() / 4
+    by_chance = errors.std() / np.sqrt(len(errors))
+    assert abs(errors.mean()) < most + 2 * by_chance
+    assert by_chance < most
     done, truth = calibrated(3, 160, fault)
     assert done.fit is not None
     assert any("outliers" in flag for flag in done.flags)

@@ -76,6 +76,7 @@ class Definition:
     name: tuple[str, ...] = ()
     sparse: bool = False
     positions: float = 0.0  # arcsec by which they may be off
+    missing: float | None = None  # what its files write where they have no number
     over_error: Mapping[str, str] = field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
     recognise: Marks = field(default_factory=Marks)

@@ -129,7 +129,8 @@ def to_stars(columns: Columns, definition: Definition) -> Stars:
         ):
             with np.errstate(divide="ignore"):
                 values = _ERROR_OF_ONE / _plain(over)
-        numbers[name] = np.full(n, np.nan) if values is None else values
+        values = np.full(n, np.nan) if values is None else values
+        numbers[name] = np.where(values == definition.missing, np.nan, values)
     if np.isnan(numbers[definition.brightness]).all():
         tried = ", ".join(definition.numbers[definition.brightness])
         raise GiveUp("not a catalogue", f"no magnitude of {definition.key}: looked for {tried}")

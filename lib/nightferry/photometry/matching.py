@@ -21,6 +21,8 @@ GENEROUS = 15.0  # arcsec
 POOR = 3.0  # arcsec: positions that are known no better are no proof by themselves
 FINEST = 0.3  # arcsec: no radius is smaller
 _TRIES = 6
+_RING = 0.6  # of the search: pairs beyond are chance
+_HALF_OF_GAUSS = 1.1774  # sigma of a coordinate: within are half of the pairs
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,25 @@ def _offset(
             np.median(np.abs(np.concatenate((east[near] - dx, north[near] - dy))))
         )
         reach = min(max(3 * sigma, FINEST, floor), 2 * width)
+    if reach == 2 * width:
+        reach = _wide(np.hypot(east - dx, north - dy), generous - np.hypot(dx, dy), reach)
+        near = np.hypot(east - dx, north - dy) <= reach
+        dx, dy = float(np.median(east[near])), float(np.median(north[near]))
     return dx, dy, reach
+
+
+def _wide(away: Array, whole: float, reach: float) -> float:
+    """Three times the error of a coordinate where the cloud is wider than ``reach``: from the
+    radius that holds half of the pairs beyond chance. ``away`` is complete to ``whole``."""
+    ring = _RING * whole
+    if ring <= reach:
+        return reach
+    radii = np.sort(away[away <= whole])
+    chance = (radii > ring).sum() / (whole**2 - ring**2)  # in pi square arcsec
+    radii = radii[radii <= ring]
+    more = np.arange(1, len(radii) + 1) - chance * radii**2
+    half = radii[np.argmax(more >= 0.5 * more[-1])]
+    return float(np.clip(3 * half / _HALF_OF_GAUSS, reach, ring))
 
 
 def _one_to_one(x: Array, y: Array, u: Array, v: Array, radius: float) -> tuple[Index, Index]:
