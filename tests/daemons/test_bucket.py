@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from nightferry.audit import apply, audit
 from nightferry.cli import nf as commands
+from nightferry.rights import asker
 from nightferry.stores.s3 import S3Store
 from nightferry.stores.s3.temporaries import forget
 
@@ -32,6 +33,7 @@ def archived(objects: Server, database: str, tmp_path: Path) -> Iterator[Ground]
     made = ground(tmp_path, database, buckets={"archive-b": (settings, objects.key_file)})
     made.frames(3)
     made.travel()
+    made.ask("UPDATE raw_data_file SET owner = %s", asker())
     yield made
     made.db.close()
 
