@@ -101,7 +101,9 @@ def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(
             seconds[rate] = time.monotonic() - began
             assert told == sorted(told)
             assert len({amount for amount in told if 0 < amount < parcel.size}) >= 1
-    assert seconds["1 MB"] - seconds["0"] == pytest.approx(len(DATA) * 2 / 1e6, rel=0.15)
+    meant = len(DATA) * 2 / 1e6
+    assert seconds["1 MB"] > 0.9 * meant
+    assert seconds["1 MB"] - seconds["0"] < 1.15 * meant
 
 
 def test_its_rate_follows_a_table_that_changes_in_the_middle_of_a_file(
