@@ -35,7 +35,8 @@ def front(objects: Server) -> Iterator[Refusing]:
 def before_the_archives(objects: Server, folder: Path, dsn: str, endpoint: str) -> Ground:
     """Each file is a package of its own at the data centre; archive-b is a bucket at ``endpoint``."""
     objects.new_bucket()
-    settings = {**objects.settings("plain", prefix=f"{folder.name}/"), "endpoint": endpoint}
+    how = {"prefix": f"{folder.name}/", "endpoint": endpoint, "streams": 1}  # parts go in order
+    settings = objects.settings("plain", **how)
     policy = {"package_size": "3 kB"}
     buckets = {"archive-b": (settings, objects.key_file)}
     return ground(folder, dsn, buckets=buckets, policy=policy)
