@@ -11,7 +11,9 @@ WHERE (g.state = 'open' AND NOT EXISTS (SELECT FROM staging_member m JOIN staged
 
 -- name: facts
 SELECT s.id, CASE s.state WHEN 'wanted' THEN 'unpack' ELSE 'remove' END AS work, s.path, p.id AS package, p.name, p.size, '' AS command, NULL AS manifest,
-       (SELECT coalesce(json_agg(json_build_object('copy', c.id, 'location', c.location, 'path', c.path) ORDER BY l.site <> here.site, l.type, l.priority, l.name), '[]')
+       ARRAY(SELECT host FROM location_state WHERE location = s.location ORDER BY 1) AS hosts,
+       (SELECT coalesce(json_agg(json_build_object('copy', c.id, 'location', c.location, 'path', c.path,
+          'hosts', ARRAY(SELECT host FROM location_state WHERE location = c.location ORDER BY 1)) ORDER BY l.site <> here.site, l.type, l.priority, l.name), '[]')
         FROM physical_copy c JOIN data_location l ON l.name = c.location JOIN data_location here ON here.name = s.location
         WHERE c.package = p.id AND c.state = 'present') AS sources,
        (SELECT json_agg(f.sha256 ORDER BY f.sha256) FROM package_member m JOIN raw_data_file f ON f.id = m.file WHERE m.package = p.id) AS sums
@@ -23,7 +25,7 @@ SELECT g.id, CASE g.state WHEN 'open' THEN 'conclude' ELSE 'forget' END, 'reques
          (SELECT json_agg(json_build_object('package', p.id, 'name', p.name, 'path', s.path, 'night', p.night, 'instrument', p.instrument, 'files',
             (SELECT json_agg(json_build_object('path', f.path, 'size', f.size, 'sha256', f.sha256) ORDER BY f.path)
              FROM package_member pm JOIN raw_data_file f ON f.id = pm.file WHERE pm.package = p.id)) ORDER BY p.name)
-          FROM staging_member m JOIN staged_package s ON s.id = m.staged JOIN raw_data_package p ON p.id = s.package WHERE m.staging = g.id)), '[]', NULL
+          FROM staging_member m JOIN staged_package s ON s.id = m.staged JOIN raw_data_package p ON p.id = s.package WHERE m.staging = g.id)), '{}', '[]', NULL
 FROM staging g WHERE g.id = %(about)s AND g.location = %(location)s AND g.state IN ('open', 'ended');
 
 -- name: staged_is
@@ -43,6 +45,7 @@ UPDATE staged_package s SET state = 'leaving', detail = '', changed = now() WHER
 -- name: place
 -- Locked, so that two requests do not reserve the same room.
 SELECT l.name, l.type::text, l.active, (l.settings ->> 'quota')::bigint AS quota,
+       ARRAY(SELECT host FROM location_state WHERE location = l.name ORDER BY 1) AS hosts,
        (SELECT s.free_bytes FROM location_state s WHERE s.location = l.name AND s.state = 'available' ORDER BY s.checked DESC LIMIT 1) AS free,
        (SELECT coalesce(sum(p.size), 0)::bigint FROM staged_package p WHERE p.location = l.name AND p.state <> 'gone') AS reserved,
        (SELECT coalesce(sum(p.size), 0)::bigint FROM staged_package p WHERE p.location = l.name AND p.state = 'wanted') AS coming
@@ -52,11 +55,21 @@ FROM data_location l WHERE l.name = %(location)s FOR UPDATE OF l;
 SELECT name FROM data_location WHERE type = 'PROCESSING' AND active ORDER BY priority, name;
 
 -- name: packages
--- Packages by what a person says of them; who may see them; and whether anything is left to read.
-SELECT p.id, p.name, p.size, p.owner, p.public_after, coalesce(p.public_after <= now(), false) AS public,
-       EXISTS (SELECT FROM physical_copy c WHERE c.package = p.id AND c.state = 'present') AS there,
+-- Packages by what a person says of them; who owns what of them is not public yet ('' = nobody knows), by the rows of
+-- their files; where anything is left to read, and whether no known host has that and the location both.
+SELECT p.id, p.name, p.size, t.copies, t.closed, t.public_after,
+       cardinality(t.copies) > 0 AND cardinality(t.here) > 0 AND NOT t.together AS apart,
        (SELECT s.id FROM staged_package s WHERE s.package = p.id AND s.location = %(location)s AND s.state IN ('wanted', 'ready')) AS staged
-FROM raw_data_package p
+FROM raw_data_package p CROSS JOIN LATERAL (
+  SELECT ARRAY(SELECT host FROM location_state WHERE location = %(location)s) AS here,
+         ARRAY(SELECT json_build_object('location', c.location, 'hosts', ARRAY(SELECT host FROM location_state WHERE location = c.location ORDER BY 1))
+               FROM physical_copy c WHERE c.package = p.id AND c.state = 'present' ORDER BY c.location) AS copies,
+         EXISTS (SELECT FROM physical_copy c JOIN location_state there ON there.location = c.location JOIN location_state here ON here.host = there.host
+                 WHERE c.package = p.id AND c.state = 'present' AND here.location = %(location)s) AS together,
+         ARRAY(SELECT DISTINCT coalesce(f.owner, '') FROM package_member m JOIN raw_data_file f ON f.id = m.file
+               WHERE m.package = p.id AND coalesce(f.public_after > now(), true) ORDER BY 1) AS closed,
+         (SELECT max(f.public_after) FROM package_member m JOIN raw_data_file f ON f.id = m.file
+          WHERE m.package = p.id HAVING bool_and(f.public_after IS NOT NULL)) AS public_after) t
 WHERE p.state = 'packed' AND p.instrument <> 'nightferry-canary'
   AND (%(night)s::date IS NULL OR p.night = %(night)s)
   AND (%(instrument)s::text IS NULL OR p.instrument = %(instrument)s)

@@ -38,12 +38,16 @@ class Sshd:
     def instead_of(self, program: str, script: str) -> Iterator[None]:
         """A shell script is found in the program's place by who comes in meanwhile."""
         path = self.folder / "bin" / program
+        before = path.read_text() if path.exists() else None
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         try:
             yield
         finally:
             path.unlink()
+            if before is not None:
+                path.write_text(before)
+                path.chmod(0o755)
 
 
 def sshd_program() -> str:

@@ -35,14 +35,16 @@ def archive(job: Job, settings: Settings, work: Work) -> Archived:
     facts: dict[str, Any] = job.facts
     destination = work.store(job.location)
     destination.probe()
-    kind = "s3" if work.place(job.location).storage == "s3" else "local"
+    place = work.place(job.location)
+    kind = "s3" if place.storage == "s3" else "local"
+    how = {"bandwidth": place.settings.get("bandwidth", {})}
     doubtful: list[str] = []
     away: Unavailable | None = None
     for source in facts["sources"]:
         try:
             origin = work.store(source["location"])
             origin.probe()
-            transport = open_transport(kind, job.location, origin, destination, {})
+            transport = open_transport(kind, job.location, origin, destination, how)
             parcel = Parcel(
                 str(facts["id"]), source["path"], facts["path"], facts["size"], facts["sha256"]
             )

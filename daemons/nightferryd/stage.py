@@ -18,11 +18,11 @@ from typing import Any
 from nightferry.child import Work
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
-from nightferry.errors import GiveUp, Retry, Unavailable, Unreadable
+from nightferry.errors import GiveUp, NoRoom, NotHere, Retry, Unavailable, Unreadable
 from nightferry.jobs import Job, Wanted
 from nightferry.packaging.read import Refused, Source, read_document
 from nightferry.packaging.unpack import unpack
-from nightferry.staging import DONE, MANIFEST
+from nightferry.staging import DONE, MANIFEST, apart
 from nightferry.stores.base import Store
 
 
@@ -54,12 +54,16 @@ def stage(job: Job, settings: Settings, work: Work) -> Staged:
 
 
 def _unpack(job: Job, settings: Settings, work: Work) -> Staged:
-    """From the first copy that has it whole. Every byte is compared with the ledger's sums."""
+    """From the first copy here that has it whole. Every byte is compared with the ledger's sums."""
     facts: dict[str, Any] = job.facts
     root = work.staging(job.location)
     away: Unavailable | None = None
     doubtful = 0
-    for copy in facts["sources"]:
+    here = [copy for copy in facts["sources"] if work.has(copy["location"])]
+    if facts["sources"] and not here:
+        # Those places are well: it is another host that can reach them.
+        raise NotHere(apart(facts["name"], job.location, facts["hosts"], facts["sources"]))
+    for copy in here:
         try:
             store = work.store(copy["location"])
             store.probe()
@@ -68,6 +72,9 @@ def _unpack(job: Job, settings: Settings, work: Work) -> Staged:
             return Staged("ready")
         except Unavailable as error:
             away = error
+        except NoRoom:
+            root.unstage(facts["path"])  # others that are smaller may still fit
+            raise
         except (Refused, Unreadable, FileNotFoundError):
             doubtful += 1
             work.emit(Doubt(copy["copy"]))  # verify has the last word on it

@@ -105,6 +105,10 @@ class Work:
         """Where a route leads: a store that this host has mounted, or a place of another host."""
         return self.store(location) if location in self._places else Elsewhere(location, marker)
 
+    def has(self, location: str) -> bool:
+        """Whether this host has it mounted, there or not."""
+        return location in self._places
+
     def place(self, location: str) -> Place:
         return self._places[location]
 

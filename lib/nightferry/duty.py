@@ -22,6 +22,7 @@ from nightferry.errors import (
     LeaseLost,
     NoAnswer,
     NoRoom,
+    NotHere,
     Stopping,
     Unavailable,
 )
@@ -29,7 +30,7 @@ from nightferry.jobs import Job, Lease
 from nightferry.kind import JobDaemon, Next, PlaceDaemon
 from nightferry.log import tell
 
-ROOM_AGAIN = timedelta(minutes=2)  # until work that found no room is tried again
+LATER = timedelta(minutes=2)  # until work that found no room, or no host, is tried again
 PROBE_PATIENCE = timedelta(seconds=30)
 
 
@@ -46,7 +47,7 @@ class Desk:
     failed: int = 0
     watch_failed: bool = False
     last_success: dict[str, float] = field(default_factory=dict)  # by what the work needed
-    told_of_room: dict[str, float] = field(default_factory=dict)  # when it is said again
+    told_to_wait: dict[str, float] = field(default_factory=dict)  # when it is said again
     away: dict[str, str] = field(default_factory=dict)  # places that are not there, and why
 
     @property
@@ -144,8 +145,8 @@ class JobDuty:
         if isinstance(error, Stopping):
             jobs.give_back(tx, job)
             return
-        if isinstance(error, NoRoom):
-            self._wait_for_room(tx, told)
+        if isinstance(error, NoRoom | NotHere):
+            self._wait(tx, told)
             return
         desk.failed += 1
         tell(
@@ -171,12 +172,12 @@ class JobDuty:
             case _:
                 jobs.retry(tx, job, told, desk.me)
 
-    def _wait_for_room(self, tx: Tx, told: str) -> None:
+    def _wait(self, tx: Tx, told: str) -> None:
         """Said once an hour, however many wait."""
         job, desk = self.job, self.desk
-        jobs.put_off(tx, job, told, desk.me, ROOM_AGAIN * uniform(0.75, 1.25))
-        if time.monotonic() > desk.told_of_room.get(job.location, 0.0):
-            desk.told_of_room[job.location] = time.monotonic() + 3600
+        jobs.put_off(tx, job, told, desk.me, LATER * uniform(0.75, 1.25))
+        if time.monotonic() > desk.told_to_wait.get(job.location, 0.0):
+            desk.told_to_wait[job.location] = time.monotonic() + 3600
             tell(logging.WARNING, told, job=job.subject, location=job.location)
 
     def told(self, done: int, of: int) -> str:

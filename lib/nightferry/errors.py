@@ -17,6 +17,11 @@ class NoRoom(Retry):
     instrument first: the work waits until there is more, and no attempt is spent."""
 
 
+class NotHere(NightferryError):
+    """What the work reads is at no place of this host, and all places are well: it waits for a host
+    that has it, and no attempt is spent."""
+
+
 class GiveUp(NightferryError):
     """Will not work until somebody changes something: the job becomes a ``blocked`` row.
 

@@ -1,9 +1,6 @@
 """A request for archived packages: who may have them, whether there is room, what it reserves."""
 
-import getpass
-import grp
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +8,7 @@ from uuid import UUID
 
 from nightferry.db import Row, Tx
 from nightferry.errors import ConfigError, NightferryError
+from nightferry.rights import Rights, check_seen
 
 # What a request has below the root of its location, once it is ready.
 REQUESTS = "requests"
@@ -35,7 +33,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Placed:
-    """A request that stands: ``fresh`` bytes are unpacked for it, the rest is there already."""
+    """A request that stands: ``fresh`` bytes are unpacked for it, the rest is there already.
+    ``waits`` says why no host can unpack something of it as things are."""
 
     id: UUID
     location: str
@@ -43,6 +42,7 @@ class Placed:
     packages: int
     size: int
     fresh: int
+    waits: str = ""
 
 
 def place(tx: Tx, request: Request) -> Placed:
@@ -57,8 +57,8 @@ def place(tx: Tx, request: Request) -> Placed:
     found = tx.run("stage.packages", location=room.name, **request.words)
     if not found:
         raise NightferryError(f"no package is known for: {request.asked}")
-    _may_be_seen(found, request.override)
-    gone = [p.name for p in found if not p.there]
+    check_seen([Rights(p.name, p.closed, p.public_after) for p in found], request.override)
+    gone = [p.name for p in found if not p.copies]
     if gone:
         raise NightferryError(
             f"{_some(gone)} can't be staged: no copy is present anywhere: nf why {gone[0]}"
@@ -75,7 +75,24 @@ def place(tx: Tx, request: Request) -> Placed:
             staged = tx.run("stage.reserve", location=room.name, package=package.id)[0].id
         tx.run("stage.join", staging=made.id, staged=staged)
     whole = sum(p.size for p in found)
-    return Placed(made.id, room.name, made.expires, len(found), whole, fresh)
+    waits = next((apart(p.name, room.name, room.hosts, p.copies) for p in found if p.apart), "")
+    return Placed(made.id, room.name, made.expires, len(found), whole, fresh, waits)
+
+
+def apart(
+    name: str, location: str, hosts: Iterable[str], copies: Iterable[Mapping[str, Any]]
+) -> str:
+    """No host has both ``location`` and a copy of the package mounted: who has which of them."""
+    where = "; ".join(f"{c['location']} at {_hosts(c['hosts'])}" for c in copies)
+    return (
+        f"{name} waits: no host with {location} ({_hosts(hosts)}) has a copy of it mounted. Its "
+        f"copies: {where}. Run nightferry-stage on a host that has {location} and one of these "
+        "mounted: name both under locations: in its nightferry.yaml"
+    )
+
+
+def _hosts(names: Iterable[str]) -> str:
+    return ", ".join(names) or "no host that is known"
 
 
 def _room(tx: Tx, location: str | None) -> Row:
@@ -91,26 +108,6 @@ def _room(tx: Tx, location: str | None) -> Row:
     if not room.active:
         raise NightferryError(f"{location} is drained: nothing new is staged there")
     return room
-
-
-def _may_be_seen(found: list[Row], override: str) -> None:
-    """Its owner and their group may see a package, and everyone once it is public. Unknown owner
-    = closed."""
-    closed = [p for p in found if not p.public and p.owner not in _names()]
-    if closed and not override:
-        first = closed[0]
-        owner = f"of {first.owner}" if first.owner else "of an unknown owner"
-        public = f", public after {first.public_after:%Y-%m-%d}" if first.public_after else ""
-        raise NightferryError(
-            f"{_some([p.name for p in closed])} may not be seen by {getpass.getuser()}: {owner}"
-            f"{public}. An operator says why with --override REASON, and it is written down"
-        )
-
-
-def _names() -> set[str]:
-    """The user who asks, and their groups."""
-    user = os.environ.get("SUDO_USER") or getpass.getuser()
-    return {user} | {g.gr_name for g in grp.getgrall() if user in g.gr_mem}
 
 
 def _fits(room: Row, fresh: int) -> None:

@@ -22,7 +22,7 @@ _PLACE_GONE = {
     errno.ESHUTDOWN,
     errno.ENOLINK,
 }
-_FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is over its quota"}
+FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is over its quota"}
 _SYMBOLIC_LINK = {errno.ELOOP, errno.ENOTDIR}
 
 
@@ -78,8 +78,8 @@ def _not_written(location: str, path: str, error: OSError) -> NightferryError:
         return _gone(location, path, error)
     if error.errno == errno.EROFS:
         return Unavailable(location, f"{said}. Mount {location} for writing.")
-    if error.errno in _FULL:
-        return NoRoom(f"{said}. The location {location} {_FULL[error.errno]}: make room there.")
+    if error.errno in FULL:
+        return NoRoom(f"{said}. The location {location} {FULL[error.errno]}: make room there.")
     if error.errno in _SYMBOLIC_LINK:
         return GiveUp(
             "symbolic link in path",

@@ -36,7 +36,7 @@ def _table(results: list[Result]) -> str:
         sign = "≥" if r.line.sense == "at least" else "≤"
         lines.append(
             f"{r.line.name:<24} {r.ours:>12,.4g} {r.peer:>12,.4g} {r.ratio:>7.2f}  {sign} {r.line.bound:<5g}"
-            f" {'reached' if r.reached else 'NOT reached':<12} {r.line.unit}"
+            f" {'reached' if r.reached else 'not reached':<12} {r.line.unit}"
         )
     missed = [r.line.name for r in results if not r.reached]
     lines.append("")
@@ -59,7 +59,8 @@ def _tell(text: str) -> None:
 
 
 @click.command(
-    help="Measures Nightferry next to something else that does the same.\n\nNAMES: "
+    help="Measures Nightferry next to something else that does the same. Ends with 1 where a bound "
+    "is not reached, and names it; with 0 where all are.\n\nNAMES: "
     + "; ".join(f"{n} ({t})" for n, t in GROUPS.items())
 )
 @click.argument("names", nargs=-1, type=click.Choice(list(GROUPS)))
@@ -83,6 +84,7 @@ def bench(names: tuple[str, ...], quick: bool, runs: int | None, as_json: bool) 
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     click.echo(json.dumps([r.as_json() for r in results], indent=2) if as_json else _table(results))
+    sys.exit(0 if all(r.reached for r in results) else 1)
 
 
 if __name__ == "__main__":

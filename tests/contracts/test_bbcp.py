@@ -1,7 +1,14 @@
-"""The bbcp transport over a real sshd, where bbcp is installed: the same promises as rsync's."""
+"""The bbcp transport over a real sshd: the same promises as rsync's.
 
+By bbcp itself where it is installed, and by a stand-in for it everywhere.
+"""
+
+import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +22,37 @@ from nightferry.transports.ssh import Ended
 
 from tests.sshd import Sshd, sshd
 
-installed = pytest.mark.skipif(shutil.which("bbcp") is None, reason="bbcp is not installed")
+STAND_IN = Path(__file__).with_name("bbcp_stand_in.py")
 
 
 @pytest.fixture(scope="module")
 def far_host() -> Iterator[Sshd]:
     with sshd() as server:
         yield server
+
+
+@pytest.fixture(params=["bbcp", "stand-in"])
+def program(
+    request: pytest.FixtureRequest,
+    far_host: Sshd,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """What is called bbcp at both ends."""
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)  # else it needs no bbcp
+    if request.param == "bbcp":
+        if shutil.which("bbcp") is None:
+            pytest.skip("bbcp is not installed: only its stand-in is tried")
+        yield request.param
+        return
+    script = f'exec {sys.executable} {STAND_IN} "$@"'
+    here = tmp_path / "bin" / "bbcp"
+    here.parent.mkdir()
+    here.write_text(f"#!/bin/sh\n{script}\n")
+    here.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here.parent}:{os.environ['PATH']}")
+    with far_host.instead_of("bbcp", script):
+        yield request.param
 
 
 def ends_at(far_host: Sshd, here: Path, **settings: object) -> Iterator[Ends]:
@@ -40,30 +71,31 @@ def ends_at(far_host: Sshd, here: Path, **settings: object) -> Iterator[Ends]:
         yield Ends(transport, source, destination)
 
 
-@installed
 class TestBbcpTransport(TransportContract):
     DATA = TransportContract.DATA
 
     @pytest.fixture
-    def ends(
-        self, far_host: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[Ends]:
-        monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)  # else it needs no bbcp
+    def ends(self, program: str, far_host: Sshd, tmp_path: Path) -> Iterator[Ends]:
         yield from ends_at(far_host, tmp_path)
 
 
-@installed
-def test_a_strange_name_and_a_bandwidth(
-    far_host: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dataclasses import replace
-
-    monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)
-    for ends in ends_at(far_host, tmp_path, bandwidth={"rate": "5 MB"}, connections=2):
+@pytest.mark.usefixtures("program")
+def test_a_strange_name_and_a_bandwidth(far_host: Sshd, tmp_path: Path) -> None:
+    for ends in ends_at(far_host, tmp_path, bandwidth={"rate": "1 MB"}, connections=2):
         name = "2024/with 'space'  $x and %FF.tar"
         parcel = replace(a_parcel(ends, TransportContract.DATA), destination_path=name)
+        began = time.monotonic()
         sent = ends.transport.send(parcel)
         assert get(ends.destination, sent.temporary) == TransportContract.DATA
+        assert time.monotonic() - began >= 0.9 * len(TransportContract.DATA) / 1e6
+
+
+@pytest.mark.usefixtures("program")
+def test_a_far_end_without_bbcp_is_said(far_host: Sshd, tmp_path: Path) -> None:
+    with far_host.instead_of("bbcp", 'echo "sh: 1: exec: bbcp: not found" >&2; exit 127'):
+        for ends in ends_at(far_host, tmp_path):
+            with pytest.raises(GiveUp, match="Install bbcp there"):
+                ends.transport.send(a_parcel(ends, TransportContract.DATA))
 
 
 def test_a_host_without_bbcp_is_said(

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from nightferry.testing.transport_contract import Ends, TransportContract, a_par
 from nightferry.transports import Elsewhere, open_transport, rsync, ssh
 from nightferry.transports.ssh import _OURS, Ended, Far, far_name
 
+from tests.clock import shows
 from tests.sshd import Sshd, make_key, sshd
 
 DATA = os.urandom(2_000_000)
@@ -88,13 +91,52 @@ def test_it_holds_to_its_bandwidth_and_tells_how_far_it_is(
     far_host: Sshd, tmp_path: Path, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nightferry.transports.rsync.SMALL", small)
-    limit = {"rate": "1 MB"}
-    for slow in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth=limit):
-        parcel = a_parcel(slow, DATA)
-        told: list[int] = []
-        slow.transport.send(parcel, told.append)
-        assert told == sorted(told)
-        assert len({amount for amount in told if 0 < amount < len(DATA)}) >= 1
+    seconds = {}
+    for rate in ("0", "1 MB"):  # the first says what asking and hashing take
+        for slow in ends_at(far_host, tmp_path, tmp_path / "archive", bandwidth={"rate": rate}):
+            parcel = a_parcel(slow, DATA * 2)
+            told: list[int] = []
+            began = time.monotonic()
+            slow.transport.send(parcel, told.append)
+            seconds[rate] = time.monotonic() - began
+            assert told == sorted(told)
+            assert len({amount for amount in told if 0 < amount < parcel.size}) >= 1
+    meant = len(DATA) * 2 / 1e6
+    assert seconds["1 MB"] > 0.9 * meant
+    assert seconds["1 MB"] - seconds["0"] < 1.15 * meant
+
+
+def test_its_rate_follows_a_table_that_changes_in_the_middle_of_a_file(
+    far_host: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three seconds at 500 kB/s, then 2 MB/s: as the far disk sees it."""
+    monkeypatch.setattr("nightferry.transports.rsync.SMALL", 0)
+    hours = [{"from": "19:00", "to": "07:00", "rate": "4 MB"}]
+    table = {"rate": "1 MB", "hours": hours}
+    there = tmp_path / "archive"
+    with contextmanager(ends_at)(far_host, tmp_path, there, bandwidth=table, streams=2) as ends:
+        parcel = a_parcel(ends, DATA * 4)
+        partial = there / temporary_path(parcel.destination_path, parcel.token)
+        seen: list[tuple[float, int]] = []
+        began = time.monotonic()
+        monkeypatch.setattr("nightferry.transports.bandwidth.wall_clock", shows("18:59:57"))
+
+        def look(_: int) -> None:
+            if partial.exists() and (not seen or partial.stat().st_size > seen[-1][1]):
+                seen.append((time.monotonic() - began, partial.stat().st_size))
+
+        sent = ends.transport.send(parcel, look)
+        assert get(ends.destination, sent.temporary) == DATA * 4
+        day = [one for one in seen if one[0] < 3.0 and one[1] > 0]
+        night = [one for one in seen if one[0] > 4.5]  # the change is looked at a second later
+        assert speed(day) == pytest.approx(500_000, rel=0.15)
+        assert speed(night) == pytest.approx(2_000_000, rel=0.15)
+
+
+def speed(seen: list[tuple[float, int]]) -> float:
+    """Bytes a second, from the first look to the last."""
+    (first, before), (last, after) = seen[0], seen[-1]
+    return (after - before) / (last - first)
 
 
 @pytest.mark.parametrize("small", [0, 2**24])

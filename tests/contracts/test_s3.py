@@ -13,8 +13,9 @@ import pytest
 from nightferry.durable import init_location as init_directory
 from nightferry.errors import ConfigError, GiveUp, Occupied, Retry, Unavailable, Unreadable
 from nightferry.stores import PosixStore, Store, open_store
-from nightferry.stores.s3 import Bucket, S3Store, Settings, init_location, probe
+from nightferry.stores.s3 import Bucket, S3Store, Settings, copying, init_location, probe
 from nightferry.stores.s3.names import Temporary
+from nightferry.stores.s3.reading import look
 from nightferry.testing.store_contract import (
     StoreContract,
     UntrashedContract,
@@ -217,6 +218,49 @@ def test_what_was_set_aside_makes_room_for_the_good_bytes(archive: S3Store) -> N
     assert list(archive.temporaries()) == []
 
 
+def test_a_name_that_is_taken_while_the_server_copies_is_not_overwritten(
+    archive: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(archive, "a", b"rotten")
+    good = begin(archive, "a", b"good")
+    archive.set_aside("a", new_token())
+
+    def another_comes_first(bucket: Bucket, path: str, to: str, only_if_free: bool) -> None:
+        put(archive, to, b"first")
+        copying.copy(bucket, path, to, only_if_free)
+
+    monkeypatch.setattr("nightferry.stores.s3.store.copy", another_comes_first)
+    with pytest.raises(Occupied):
+        archive.publish(good, "a", hashlib.sha256(b"good").hexdigest())
+    assert get(archive, "a") == b"first"
+    assert uploads(archive) == []
+    assert [left.path for left in archive.temporaries()] == [good]
+
+
+def test_a_copy_in_parts_keeps_our_token_and_sha256(
+    archive: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "PART", PART)
+    put(archive, "a", b"rotten")
+    token, sha256 = new_token(), hashlib.sha256(BIG).hexdigest()
+    with archive.write("a", token, sha256=sha256) as writing:
+        writing.write(BIG)
+        writing.finish()
+        beside = writing.path
+    archive.set_aside("a", new_token())
+    assert archive.publish(beside, "a", sha256) == "published"
+    found = look(archive.bucket, "a")
+    assert (found.token, found.sha256, found.size) == (token, sha256, len(BIG))
+    assert found.etag.strip('"').endswith("-4")  # four parts
+    assert get(archive, "a") == BIG
+
+
+def test_an_empty_object_is_copied_too(archive: S3Store) -> None:
+    put(archive, "a", b"")
+    kept = archive.set_aside("a", new_token())
+    assert get(archive, kept) == b""
+
+
 def test_an_object_that_is_replaced_while_it_is_read_is_not_read_well(
     archive: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +330,16 @@ def test_other_bytes_are_not_overwritten_even_where_the_server_would(careless: S
 
 
 # --- where it is ----------------------------------------------------------------------------------
+
+
+def test_a_server_that_copies_no_parts_copies_the_whole(careless: Server) -> None:
+    store = store_in(careless.new_bucket())
+    put(store, "a", b"rotten")
+    good = begin(store, "a", b"good")
+    store.set_aside("a", new_token())
+    assert store.publish(good, "a", hashlib.sha256(b"good").hexdigest()) == "published"
+    assert get(store, "a") == b"good"
+    assert look(store.bucket, "a").token
 
 
 def test_a_bucket_is_opened_by_its_settings(careful: Server) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 from nightferry.durable import init_location
 from nightferry.errors import ConfigError, Unavailable
 from nightferry.stores import PosixStore
-from nightferry.testing.store_contract import get
+from nightferry.testing.store_contract import get, new_token, put
 from nightferry.testing.transport_contract import Ends, TransportContract, a_parcel
-from nightferry.transports import open_transport
+from nightferry.transports import Parcel, Transport, open_transport
+from nightferry.transports.bandwidth import Bandwidth
+from nightferry.yamlfile import parse
+
+from tests.clock import shows
 
 
 @pytest.fixture
@@ -78,3 +83,37 @@ def test_the_same_package_from_two_routes_at_once_is_one(dome_to_archive: Ends) 
         assert first.result().temporary == second.temporary
     assert get(ends.destination, second.temporary) == get(ends.source, parcel.path)
     assert len(list(ends.destination.temporaries())) == 1
+
+
+def a_parcel_of(ends: Ends, name: str, data: bytes) -> Parcel:
+    return Parcel(new_token(), name, f"in/{name}", len(data), put(ends.source, name, data))
+
+
+def limited(ends: Ends, **settings: object) -> Transport:
+    return open_transport("local", "link", ends.source, ends.destination, settings)
+
+
+def test_streams_share_the_rate_of_their_route(dome_to_archive: Ends) -> None:
+    """Two parcels at once take as long as both after each other."""
+    ends = dome_to_archive
+    transport = limited(ends, bandwidth={"rate": "2 MB"}, streams=2)
+    parcels = [a_parcel_of(ends, f"{name}.tar", os.urandom(3_000_000)) for name in "ab"]
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as streams:
+        list(streams.map(transport.send, parcels))
+    assert time.monotonic() - began == pytest.approx(3.0, rel=0.15)
+
+
+@pytest.mark.parametrize(("night", "seconds"), [("4 MB", 4.0), ("500 kB", 4.0)])
+def test_the_rate_follows_a_table_that_changes_in_the_middle_of_a_file(
+    dome_to_archive: Ends, monkeypatch: pytest.MonkeyPatch, night: str, seconds: float
+) -> None:
+    """Two seconds at 1 MB/s, and the rest at the night's."""
+    monkeypatch.setattr("nightferry.transports.bandwidth.wall_clock", shows("18:59:58"))
+    hours = [{"from": "19:00", "to": "07:00", "rate": night}]
+    transport = limited(dome_to_archive, bandwidth={"rate": "1 MB", "hours": hours})
+    amount = 2_000_000 + int((seconds - 2.0) * parse(f"rate: {night}", Bandwidth).rate)
+    parcel = a_parcel(dome_to_archive, os.urandom(amount))
+    began = time.monotonic()
+    transport.send(parcel)
+    assert time.monotonic() - began == pytest.approx(seconds, rel=0.15)

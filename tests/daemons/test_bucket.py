@@ -3,15 +3,16 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
-from click.testing import CliRunner
 from nightferry.audit import apply, audit
-from nightferry.cli import nf as commands
-from nightferry.stores.s3 import S3Store
+from nightferry.stores.s3 import Bucket
 from nightferry.stores.s3.temporaries import forget
 
-from tests.daemons.ground import Ground, ground
+from tests.daemons.bucketed import archived_in, bucket, nf
+from tests.daemons.ground import Ground
 from tests.object_server import Server, seaweed
 
 pytestmark = pytest.mark.slow
@@ -25,26 +26,7 @@ def objects() -> Iterator[Server]:
 
 @pytest.fixture
 def archived(objects: Server, database: str, tmp_path: Path) -> Iterator[Ground]:
-    """Three frames, safe at two archives: archive-b is a bucket."""
-    objects.new_bucket()
-    prefix = f"{tmp_path.name}/"
-    settings = objects.settings("plain", prefix=prefix)
-    made = ground(tmp_path, database, buckets={"archive-b": (settings, objects.key_file)})
-    made.frames(3)
-    made.travel()
-    yield made
-    made.db.close()
-
-
-def bucket(site: Ground, objects: Server) -> S3Store:
-    store, _ = site.sites.buckets["archive-b"]
-    return S3Store("archive-b", objects.bucket("archive-b", "plain", prefix=store["prefix"]))
-
-
-def nf(site: Ground, *words: str) -> str:
-    config = str(site.sites.config("center"))
-    done = CliRunner().invoke(commands, ["--config", config, *words], catch_exceptions=False)
-    return " ".join(done.output.split())
+    yield from archived_in(objects, database, tmp_path)
 
 
 def test_a_night_is_safe_with_an_archive_in_a_bucket(archived: Ground, objects: Server) -> None:
@@ -103,15 +85,37 @@ def test_one_file_comes_back_by_its_place_in_the_package(archived: Ground, tmp_p
     shutil.rmtree(archived.sites.path("archive-a"))
     shutil.rmtree(archived.sites.path("center-buffer"))
     out = tmp_path / "back.fits"
-    assert "From archive-b" in nf(archived, "get", str(wanted.id), "-o", str(out))
+    asked: list[tuple[str, str | None]] = []
+    real = Bucket.call
+
+    def call(self: Bucket, verb: str, path: str = "", /, **values: Any) -> Any:
+        if verb == "get_object":
+            asked.append((path, values.get("Range")))
+        return real(self, verb, path, **values)
+
+    with mock.patch.object(Bucket, "call", call):
+        assert "From archive-b" in nf(archived, "get", str(wanted.id), "-o", str(out))
     assert out.read_bytes() == content
+    ((at, size),) = archived.ask(
+        "SELECT m.data_offset, f.size FROM package_member m JOIN raw_data_file f ON f.id = m.file WHERE f.id = %s",
+        wanted.id,
+    )
+    of_the_package = [found for path, found in asked if path.endswith(".tar")]
+    assert of_the_package == [f"bytes={at}-{at + size - 1}"]
 
 
 def test_the_ledger_is_rebuilt_from_a_bucket_alone(archived: Ground, objects: Server) -> None:
     archived.ask("UPDATE heartbeat SET stopped = now()")
+    files = "SELECT path, sha256, size, night FROM raw_data_file ORDER BY path"
+    before = archived.ask(files)
+    archived.ask("TRUNCATE raw_data_file, raw_data_package, verification, job CASCADE")
+    assert archived.ask(files) == []
     told = nf(archived, "rebuild", "archive-b")
     assert "archive-b" in told
     assert "DONE" in told
+    assert archived.ask(files) == before
+    assert set(archived.copies("archive-b")) <= {"present", "suspect"}
+    assert len(archived.copies("archive-b")) == 1
 
 
 def test_locations_say_what_a_bucket_can_do(archived: Ground) -> None:
@@ -134,6 +138,22 @@ def test_a_bucket_that_is_away_opens_its_breaker_and_blocks_nothing(
     marker = b"".join(store.read(".nightferry-location"))
     forget(store.bucket, ".nightferry-location")
     archived.ask("UPDATE physical_copy SET state = 'suspect' WHERE location = 'archive-b'")
+    # One copy is one subject: its breaker is to open at the third that fails.
+    archived.ask("UPDATE breaker SET subjects = '{}'")
+    archived.ask(
+        "INSERT INTO breaker (name, subjects) VALUES ('archive-b', '{a,b}') "
+        "ON CONFLICT (name) DO UPDATE SET subjects = '{a,b}'"
+    )
     archived.once("center", "verify")
     assert archived.copies("archive-b") == ["suspect"]
+    (breaker,) = archived.ask("SELECT state::text, reason FROM breaker WHERE name = 'archive-b'")
+    assert breaker.state == "open"
+    assert "no marker .nightferry-location" in breaker.reason
+    assert archived.ask("SELECT FROM blocked") == []
+    assert archived.ask("SELECT attempts FROM job WHERE place = 'archive-b' AND attempts > 0") == []
     store.bucket.call("put_object", ".nightferry-location", Body=marker)
+    archived.ask("UPDATE job SET due = now()")
+    archived.once("center", "verify")
+    archived.once("center", "verify")
+    assert archived.copies("archive-b") == ["present"]
+    assert archived.ask("SELECT FROM breaker WHERE state <> 'closed'") == []

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from nightferry.rights import asker
 
 from tests.daemons.ground import NIGHT, Ground, frame
 from tests.typed import Nf
@@ -15,6 +16,18 @@ def nf(two_sites: Ground, database: str, tmp_path: Path) -> Nf:
     names = ("archive-a", "archive-b", "center-buffer")
     places = ", ".join(f"{n}: '{two_sites.sites.path(n)}'" for n in names)
     return Nf(database, tmp_path, f"{{{places}}}")
+
+
+@pytest.fixture(autouse=True)
+def _mine(two_sites: Ground) -> None:
+    """Every frame is the tester's own, from its registration on."""
+    two_sites.ask(
+        "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN NEW.owner := '{asker()}'; RETURN NEW; END $$"
+    )
+    two_sites.ask(
+        "CREATE TRIGGER mine BEFORE INSERT ON raw_data_file FOR EACH ROW EXECUTE FUNCTION mine()"
+    )
 
 
 def spoil(site: Ground, location: str, content: bytes) -> None:
@@ -136,3 +149,33 @@ def test_a_file_that_is_nowhere_here_says_so(two_sites: Ground, nf: Nf, tmp_path
     assert "dome-source" in answer.words
     assert "not mounted on this host" in answer.words
     assert nf("get", "nothing.fits", "-o", str(tmp_path / "out.fits")).code == 1
+
+
+def test_a_file_is_its_owners_until_it_is_public(two_sites: Ground, nf: Nf, tmp_path: Path) -> None:
+    """The rule is staging's: a group's members, a date to come, and a lie about who asks."""
+    two_sites.put("f1.fits", frame(1))
+    two_sites.travel()
+    out = tmp_path / "out.fits"
+    assert nf("owner", "set", "f1.fits", "pi", "--public-after", "2100-01-01").code == 0
+    refused = nf("get", "f1.fits", "-o", str(out))
+    assert refused.code != 0
+    assert f"may not be seen by {asker()}: of pi, public after 2100-01-01" in refused.err
+    with pytest.MonkeyPatch.context() as lie:
+        lie.setattr("os.getuid", lambda: 65534)
+        for name in ("LOGNAME", "USER", "SUDO_USER"):
+            lie.setenv(name, "pi")
+        assert nf("get", "f1.fits", "-o", str(out)).code != 0
+    assert not out.exists()
+    assert nf("owner", "set", "f1.fits", "pi", "--public-after", "2020-01-01").code == 0
+    assert nf("get", "f1.fits", "-o", str(out)).code == 0
+
+
+def test_an_operator_says_why_and_it_is_kept(two_sites: Ground, nf: Nf, tmp_path: Path) -> None:
+    two_sites.put("f1.fits", frame(1))
+    two_sites.travel()
+    two_sites.ask("UPDATE raw_data_file SET owner = NULL")
+    out = str(tmp_path / "out.fits")
+    assert "of an unknown owner" in nf("get", "f1.fits", "-o", out).err
+    assert nf("get", "f1.fits", "-o", out, "--override", "a check of the focus").code == 0
+    (told,) = two_sites.ask("SELECT detail FROM event WHERE what = 'seen by override'")
+    assert told.detail == {"override": "a check of the focus"}

@@ -105,7 +105,7 @@ def test_it_comes_back_byte_for_byte(archived: Ground, results: Path, tmp_path: 
     travel(archived)
     for name in ("m13-reduced.fits", "curve.png", "notes and more.txt"):
         out = tmp_path / f"back-{name}"
-        assert nf(archived, "get", name, "-o", out).exit_code == 0
+        assert nf(archived, "get", name, "-o", out, "--override", "a test").exit_code == 0
         (was,) = results.rglob(name)
         assert out.read_bytes() == was.read_bytes()
 

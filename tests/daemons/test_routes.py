@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from nightferry.cli import nf as commands
 from nightferry.db import Database
 from nightferry.testing.sites import wait_until
+from nightferry.transports import LocalTransport, NotTheParcel, Parcel, Sent
 from nightferryd import transfer
 
 from tests.daemons.ground import NIGHT, Ground, frame, ground, tree
@@ -165,6 +166,72 @@ def test_a_link_is_measured_and_nothing_of_it_stays(two_sites: Ground) -> None:
     assert told["rate"] > 0
     assert told["bundle_size"] >= told["package_size_least"]
     assert [{path for path in tree(folder) if os.path.isfile(path)} for folder in folders] == before
+
+
+class KnownLink:
+    """A link whose numbers are known: a parcel costs 0.1 s however small, a stream has 5 MB/s, and
+    all together 10 MB/s. Nothing crosses."""
+
+    route, streams = "dome-to-center", 1
+    SETUP, STREAM, ALL = 0.1, 5e6, 10e6
+
+    def __init__(self, whole: int) -> None:
+        self.whole = whole
+
+    def probe(self) -> None: ...
+
+    def send(self, parcel: Parcel, progress: object = None) -> Sent:
+        beside = max(1, round(self.whole / parcel.size)) if parcel.size > 1000 else 1
+        rate = min(self.STREAM, self.ALL / beside)
+        threading.Event().wait(self.SETUP + parcel.size / rate)
+        raise NotTheParcel("as a measurement wants it")
+
+
+def test_what_is_proposed_is_right_for_a_link_that_is_known(two_sites: Ground) -> None:
+    """Two streams fill it, and more do not help; a bundle is ten minutes of it; a package takes
+    twenty times as long to cross, in its stream, as it costs."""
+    link = KnownLink(10_000_000)
+    words = ("bench-link", "dome-to-center", "--size", "10 MB")
+    with mock.patch("nightferry.cli.bench_link.open_transport", return_value=link):
+        found = json.loads(nf(two_sites, *words, "--json"))
+        told = nf(two_sites, *words)
+    assert found["streams"] == 2
+    assert found["rate"] == pytest.approx(10e6, rel=0.15)  # its setting out is in the time
+    assert found["setup_seconds"] == pytest.approx(0.1, rel=0.15)
+    assert found["bundle_size"] == pytest.approx(600 * 10e6, rel=0.15)
+    assert found["package_size_least"] == pytest.approx(20 * 0.1 * 5e6, rel=0.2)
+    assert "Write streams: 2 into the route's settings" in told
+
+
+@pytest.mark.parametrize(("streams", "together"), [(2, True), (1, False)])
+def test_as_many_packages_are_under_way_as_the_route_has_streams(
+    database: str, tmp_path: Path, streams: int, together: bool
+) -> None:
+    route = {"from": "dome-buffer", "to": "center-buffer", "settings": {"streams": streams}}
+    site = ground(tmp_path, database, extra={"routes": {"dome-to-center": route}})
+    for number in (1, 2):
+        site.put(f"s{number}.fits", frame(number, OBSNUM=number))
+        for daemon in ("ingest", "package", "verify"):
+            site.once("dome", daemon)
+    met: list[bool] = []
+    both = threading.Barrier(2)
+    real = LocalTransport.send
+
+    def send(self: LocalTransport, parcel: Parcel, progress: Any = None) -> Sent:
+        """Goes on once another is here as well, or it is clear that none comes."""
+        try:
+            both.wait(15 if together else 1)
+            met.append(True)
+        except threading.BrokenBarrierError:
+            met.append(False)
+        return real(self, parcel, progress)
+
+    with mock.patch.object(LocalTransport, "send", send):
+        site.once("dome", "transfer")
+    assert met == [together, together]
+    assert site.one("SELECT count(*) FROM data_transfer_package") == 1
+    assert site.copies("center-buffer") == ["arriving", "arriving"]
+    site.db.close()
 
 
 def test_a_bundle_that_was_formed_hurries_with_its_package(two_sites: Ground) -> None:

@@ -208,10 +208,11 @@ class Network:
         self["center"].run("ip", "link", "set", "dome", "up")
 
     def away(self, seconds: float) -> None:
-        """The link is down for so long."""
+        """The link is down for so long, and nothing comes over it."""
         self.unplug()
-        back = time.monotonic() + seconds
+        came, back = self.came(), time.monotonic() + seconds
         wait_until(lambda: time.monotonic() > back, seconds + 5, "the end of the cut")
+        assert self.came() == came, "something crossed a link that is down"
         self.plug_in()
 
     def forget(self, port: int, seconds: float = 1.0) -> None:
@@ -231,7 +232,14 @@ class Network:
 
     def sent(self) -> int:
         """Bytes of ssh that left the dome by its interface since it was healed."""
-        said = self["dome"].run("nft", "-j", "list", "counter", "inet", "count", "sent")
+        return self._counted("dome", "sent")
+
+    def came(self) -> int:
+        """Bytes of ssh from the dome that the centre got, for itself or to pass on."""
+        return self._counted("center", "came")
+
+    def _counted(self, host: str, name: str) -> int:
+        said = self[host].run("nft", "-j", "list", "counter", "inet", "count", name)
         return int(json.loads(said)["nftables"][-1]["counter"]["bytes"])
 
     def heal(self) -> None:
@@ -245,6 +253,12 @@ class Network:
             "add table inet count; add counter inet count sent; "
             "add chain inet count go { type filter hook output priority 0; }; "
             "add rule inet count go oifname center tcp dport 22 counter name sent",
+        )
+        self["center"].run(
+            "nft",
+            "add table inet count; add counter inet count came; "
+            "add chain inet count come { type filter hook prerouting priority 10; }; "
+            "add rule inet count come iifname dome tcp dport 22 counter name came",
         )
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from nightferry.db import Database, Row
 from nightferry.night_answer import judge, look
 from nightferry.testing.sites import QUICK, wait_until
 
+from tests.sites.large import large_frame
 from tests.sites.ledger import Ledger
 from tests.sites.network import Network, Process
 from tests.sshd import Sshd
@@ -72,6 +73,8 @@ class ThreeSites:
     def __post_init__(self) -> None:
         self.db = Database(self.dsn, actor="test", site="center", host="test")
         self.name = urlsplit(self.dsn).path[1:]
+        self._said_before = {site: len(self.ground.network[site].said()) for site in SITES}
+        self.size = self.ground.size
         self._make()
 
     # --- what is there
@@ -158,6 +161,12 @@ class ThreeSites:
         for name, content in self.ground.frames.items():
             (self.path("dome-source") / name).write_bytes(content)
 
+    def take_large(self, size: int) -> None:
+        """One more frame of the night, too large for one command: rsync itself carries it."""
+        content = large_frame(size)
+        (self.path("dome-source") / "large.fits").write_bytes(content)
+        self.size += len(content)
+
     def start(self) -> None:
         for site in ("dome", *sorted(set(self.archives.values()))):
             self.start_at(site)
@@ -211,6 +220,11 @@ class ThreeSites:
         found = self.ask("SELECT state::text FROM physical_copy WHERE location = %s", location)
         return [row[0] for row in found]
 
+    def partial(self, location: str) -> int:
+        """Bytes of the largest temporary file there."""
+        found = self.path(location).rglob("*.part")
+        return max((path.stat().st_size for path in found), default=0)
+
     def packages(self) -> int:
         return len(self.ask("SELECT FROM raw_data_package"))
 
@@ -244,8 +258,12 @@ class ThreeSites:
     def await_part(self, part: float, seconds: float = PATIENCE) -> None:
         """Until so much of the night has left the dome."""
         network = self.ground.network
-        enough = part * self.ground.size
+        enough = part * self.size
         self.wait_for(lambda: network.sent() > enough, f"{part:.0%} of the night", seconds)
+
+    def said(self, site: str) -> str:
+        """By the daemons of this scene."""
+        return self.ground.network[site].said()[self._said_before[site] :]
 
     def await_safe(self, seconds: float = PATIENCE) -> None:
         """'nf night' says YES at the centre; and nothing was blocked on the way."""

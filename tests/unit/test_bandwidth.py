@@ -9,6 +9,8 @@ from nightferry.errors import ConfigError
 from nightferry.transports.bandwidth import Bandwidth, Meter
 from nightferry.yamlfile import Size, parse
 
+from tests.clock import shows
+
 TABLE = """
 rate: 50 MB
 zone: America/Santiago
@@ -59,3 +61,22 @@ def test_a_meter_spreads_what_is_sent_and_lets_itself_be_stopped() -> None:
 
     with pytest.raises(InterruptedError):
         meter.sent(10_000_000, stop)
+
+
+def test_a_meter_has_its_streams_share_of_the_rate() -> None:
+    meter, began = Meter(Bandwidth(rate=Size(4_000_000)), streams=4), time.monotonic()
+    meter.sent(1_000_000, lambda: None)
+    assert time.monotonic() - began == pytest.approx(1.0, rel=0.12)
+
+
+@pytest.mark.parametrize(("night", "seconds"), [(4_000_000, 1.5), (250_000, 3.0)])
+def test_a_meter_follows_a_table_that_changes_while_it_waits(
+    monkeypatch: pytest.MonkeyPatch, night: int, seconds: float
+) -> None:
+    """A second at 1 MB/s is before the change; what is owed then is paid at the night's rate."""
+    table = f'{{rate: 1 MB, hours: [{{from: "19:00", to: "07:00", rate: {night}}}]}}'
+    amount = 1_000_000 + int(night * (seconds - 1.0))
+    monkeypatch.setattr("nightferry.transports.bandwidth.wall_clock", shows("18:59:59"))
+    meter, began = Meter(parse(table, Bandwidth)), time.monotonic()
+    meter.sent(amount, lambda: None)
+    assert time.monotonic() - began == pytest.approx(seconds, rel=0.15)

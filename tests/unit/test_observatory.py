@@ -58,6 +58,13 @@ def test_a_whole_observatory_has_nothing_to_complain_of() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
+        ("hall-a}", "hall-a, bandwidth: {rat: 5}}", "unknown key 'rat'"),
+        ("hall-a}", "hall-a, bandwidth: {rate: 5 MB, zone: Nowhere}}", "no IANA time zone"),
+        (
+            "BUFFER, failure_domain: dome}",
+            "BUFFER, failure_domain: dome, bandwidth: {rate: 5 MB}}",
+            "is for an archive",
+        ),
         ("sites:", "policy: {copies: 3}\nsites:", "2 failure domain(s) (hall-a, hall-b)"),
         ("hall-b", "hall-a", "1 failure domain(s) (hall-a) for copies: 2"),
         ("hall-b}", "hall-b, active: false}", "1 failure domain(s) (hall-a) for copies: 2"),

@@ -1,7 +1,5 @@
 """What every command is given: this host's configuration and the database, made when asked for."""
 
-import getpass
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,7 @@ from nightferry.config import HostConfig
 from nightferry.connections import OneConnection
 from nightferry.db import Database, DatabaseAway
 from nightferry.errors import ConfigError
+from nightferry.rights import asker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,11 +66,7 @@ class Context:
     @property
     def person(self) -> str:
         """Who types: what the history will say."""
-        try:
-            name = os.environ.get("SUDO_USER") or getpass.getuser()
-        except (KeyError, OSError):  # a uid without a name
-            name = f"uid {os.getuid()}"
-        return f"{name}@{self.config.host}"
+        return f"{asker()}@{self.config.host}"
 
 
 pass_nf = click.make_pass_decorator(Context)

@@ -9,9 +9,10 @@ import click
 from nightferry.cli import named, show
 from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.cli.named import NIGHT
-from nightferry.db import Row, Tx
+from nightferry.db import Row, Tx, json
 from nightferry.delivery import Delivered, Source, Wanted, deliver
 from nightferry.names import to_bytes
+from nightferry.rights import Rights, check_seen
 
 
 @click.command(epilog=show.EXIT_CODES)
@@ -21,19 +22,23 @@ from nightferry.names import to_bytes
     help="Where it goes: a new name, or a folder that is there.",
 )  # fmt: skip
 @click.option("--night", type=NIGHT, help="Which night's, where a name comes again.")
+@click.option("--override", default="", help="An operator's reason to have what is not public.")
 @json_option
 @pass_nf
-def command(nf: Context, file: str, out: Path, night: date | None, as_json: bool) -> int:
+def command(
+    nf: Context, file: str, out: Path, night: date | None, override: str, as_json: bool
+) -> int:
     """Brings one FILE (a path, a name, an id) back, from the first copy here that has it whole.
 
     It is read by its place in the package and compared with its SHA-256; OUT appears only when all
     of it agrees, and nothing is overwritten. A copy that has other bytes is said, and verify reads
-    it again.
+    it again. As for staging, it is for its owner, the members of the group of that name, and
+    everyone once it is public.
 
     JSON: {"file", "path", "night", "size", "sha256", "out", "from": location or null,
     "bad": [{"location", "path", "why"}], "away": [{"location", "path", "why"}]}
     """
-    found, sources = nf.db.run(lambda tx: _look(nf, tx, file, night))
+    found, sources = nf.db.run(lambda tx: _look(nf, tx, file, night, override))
     wanted = Wanted(found.path, found.size, found.sha256)
     if out.is_dir():
         out = out / os.fsdecode(to_bytes(found.path.rpartition("/")[2]))
@@ -52,12 +57,17 @@ def command(nf: Context, file: str, out: Path, night: date | None, as_json: bool
     return code
 
 
-def _look(nf: Context, tx: Tx, text: str, night: date | None) -> tuple[Row, list[Source]]:
+def _look(
+    nf: Context, tx: Tx, text: str, night: date | None, override: str
+) -> tuple[Row, list[Source]]:
     meant = named.one_file(nf, tx, text, night)
     if meant is None:
         named.unknown("file", text)
     found = tx.one("get.file", file=meant.id)
     assert found is not None
+    if check_seen([Rights(found.path, found.closed, found.public_after)], override):
+        detail = json({"override": override})
+        tx.run("event.tell", what="seen by override", subject=str(found.id), detail=detail)
     return found, [Source.of(row) for row in tx.run("get.sources", file=meant.id)]
 
 

@@ -47,7 +47,7 @@ def add(
     They are read from the nearest copy, compared byte by byte, and unpacked once for all who ask.
     When all are there, requests/ID/ of the location has a manifest.json, and then a .done.
 
-    JSON: {"request", "location", "expires", "packages", "size", "fresh"}
+    JSON: {"request", "location", "expires", "packages", "size", "fresh", "waits"}
     """
     words = {
         "night": night,
@@ -66,6 +66,8 @@ def add(
         told = vars(done)
         show.emit_json({"request": done.id, **{k: v for k, v in told.items() if k != "id"}})
         return
+    if done.waits:
+        show.say(done.waits)
     show.verdict(
         f"Asked for {show.count(done.packages, 'package')}, {show.size(done.size)}; "
         f"{show.size(done.fresh)} of it are not at {done.location} yet. It stays until "

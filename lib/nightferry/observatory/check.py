@@ -18,6 +18,7 @@ from nightferry.observatory.document import (
 from nightferry.observatory.finding import Finding, Weight, domains_of, listed, no, rules, say
 from nightferry.observatory.routes import check_feeding, check_routes
 from nightferry.stores import open_store
+from nightferry.transports.base import Settings, read_settings
 
 __all__ = ["Finding", "Weight", "check"]
 
@@ -131,6 +132,12 @@ def _storage(name: str, where: str, place: Location) -> Iterator[Finding]:
         open_store(place.storage.value, name, {**place.store, "path": Path("/")}).close()
     except ConfigError as error:
         yield no(f"{where}: store", str(error))
+    try:
+        read_settings(name, {"bandwidth": dict(place.bandwidth)}, Settings)
+    except ConfigError as error:
+        yield no(f"{where}: bandwidth", str(error))
+    if place.bandwidth and place.type is not _ARCHIVE:
+        yield no(f"{where}: bandwidth", "is for an archive; a link's stands in its route")
     if place.storage is Storage.S3 and place.type is not _ARCHIVE:
         yield no(f"{where}: storage", f"a bucket is a LONG_TERM_ARCHIVE, no {place.type.value}")
 

@@ -127,6 +127,8 @@ class Location:
     content: Content = Content.FRAMES  # of a SOURCE
     replayed: bool = False  # frames of other days are played in: their clock is not judged
     store: Mapping[str, Any] = field(default_factory=dict)  # the storage kind's own settings
+    # Of an archive: how fast each host may write into it, as a route's.
+    bandwidth: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def takes_new(self) -> bool:

@@ -194,7 +194,10 @@ def _location(place: Location) -> dict[str, Any]:
         settings["content"] = plain(place.content)
     if place.type is LocationType.BUFFER:
         settings["reserve"] = place.reserve
-    for key in ("ephemeral", "instrument", "program", "telescope", "replayed", "store", "quota"):
+    for key in (
+        "ephemeral", "instrument", "program", "telescope", "replayed", "store", "quota",
+        "bandwidth",
+    ):  # fmt: skip
         if value := plain(getattr(place, key)):
             settings[key] = value
     return {

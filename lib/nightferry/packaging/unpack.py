@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from nightferry.errors import Retry
+from nightferry.errors import NoRoom, Retry
 from nightferry.names import to_bytes
 from nightferry.packaging import tar
 from nightferry.packaging.layout import Entry, plan
 from nightferry.packaging.manifest import Document, Member
 from nightferry.packaging.read import Refused, Source, walk
+from nightferry.system_errors import FULL
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,6 +31,7 @@ def unpack(source: Source, destination: Path, document: Document) -> None:
 
     Raises:
         Refused: the tar is not exactly the package of ``document``.
+        NoRoom: its disk is full, or over its quota.
         Retry: the destination is there already, or can't be written.
     """
     layout = plan(document)
@@ -37,6 +39,8 @@ def unpack(source: Source, destination: Path, document: Document) -> None:
         os.mkdir(destination)
         root = os.open(destination, _DIRECTORY)
     except OSError as error:
+        if error.errno in FULL:
+            raise NoRoom(f"{destination}: its disk {FULL[error.errno]}: make room there") from error
         raise Retry(f"{destination}: {error.strerror}. Unpacking needs a new directory") from error
     try:
         for entry, header, body in walk(layout, source):
@@ -50,6 +54,11 @@ def unpack(source: Source, destination: Path, document: Document) -> None:
     except Refused as error:
         raise Refused(f"package {document.name}: {error}. {_left(destination)}") from error
     except OSError as error:
+        if error.errno in FULL:
+            raise NoRoom(
+                f"{destination}: its disk {FULL[error.errno]}: make room there. "
+                f"{_left(destination)}"
+            ) from error
         raise Retry(f"{destination}: {error.strerror}. {_left(destination)}") from error
     finally:
         os.close(root)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from nightferry.yamlfile import Size
 
 Clock = Callable[[ZoneInfo], datetime]
+wall_clock: Clock = datetime.now
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,19 @@ class Bandwidth:
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{self.zone!r} is no IANA time zone") from error
 
-    def now(self, clock: Clock = datetime.now) -> int:
+    def now(self, clock: Clock | None = None) -> int:
         """Bytes a second; 0 = as fast as it goes."""
-        moment = clock(ZoneInfo(self.zone)).time()
+        moment = (clock or wall_clock)(ZoneInfo(self.zone)).time()
         for hours in self.hours:
             if hours.has(moment):
                 return hours.rate
         return self.rate
 
-    def until_change(self, clock: Clock = datetime.now) -> timedelta | None:
+    def until_change(self, clock: Clock | None = None) -> timedelta | None:
         """How long the rate of now may hold; None = for ever."""
         if not self.hours:
             return None
-        now = clock(ZoneInfo(self.zone))
+        now = (clock or wall_clock)(ZoneInfo(self.zone))
         edges = [edge for hours in self.hours for edge in (hours.from_, hours.to)]
         return min(_until(now, edge) for edge in edges)
 
@@ -63,18 +64,32 @@ def _until(now: datetime, edge: time) -> timedelta:
 
 
 class Meter:
-    """Spreads what is sent over time, by a table that may change its mind while it is sent."""
+    """Spreads what is sent over time, by a table that may change its mind while it is sent: what is
+    still owed is paid at the new rate."""
 
     def __init__(self, bandwidth: Bandwidth, streams: int = 1) -> None:
         self._bandwidth = bandwidth
         self._streams = streams
-        self._free_at = clocks.monotonic()
+        self._owed = 0.0  # bytes that are on their way too early
+        self._rate = bandwidth.now() / streams
+        self._paid_until = clocks.monotonic()
 
     def sent(self, amount: int, meanwhile: Callable[[], None]) -> None:
         """So many bytes more are on their way; returns when it is time for more."""
-        rate = self._bandwidth.now() / self._streams
-        now = clocks.monotonic()
-        self._free_at = max(self._free_at, now) + (amount / rate if rate else 0.0)
-        while (ahead := self._free_at - clocks.monotonic()) > 0:
-            clocks.sleep(min(ahead, 1.0))
+        self._owed += amount
+        while (wait := self._pay()) > 0:
+            clocks.sleep(min(wait, 1.0))
             meanwhile()
+
+    def _pay(self) -> float:
+        """Seconds until nothing is owed any more, at the rate of now."""
+        now = clocks.monotonic()
+        self._owed = max(0.0, self._owed - self._rate * (now - self._paid_until))
+        self._paid_until = now
+        self._rate = self._bandwidth.now() / self._streams
+        return self._owed / self._rate if self._rate else self._forgive()
+
+    def _forgive(self) -> float:
+        """As fast as it goes."""
+        self._owed = 0.0
+        return 0.0

@@ -213,6 +213,8 @@ class Bucket:
             return self._away(said, f"Look at the keys in {self._key_file or 'the environment'}.")
         if code in _CLOCK:
             return self._away(said, "This host's clock and the server's differ: correct it.")
+        if status == 501 or code == "NotImplemented":
+            return NotOffered(f"{said}. {self.where} does not offer this.")
         if status >= 500 or code in ("SlowDown", "RequestTimeout"):
             return self._away(said, "Look at the server.")
         return Retry(f"{said}. Look at the server's log.")
@@ -223,6 +225,10 @@ class Bucket:
 
 class Taken(NightferryError):
     """The condition of a request did not hold: an object stands there already."""
+
+
+class NotOffered(NightferryError):
+    """The server does not know this request."""
 
 
 class NoUpload(NightferryError):

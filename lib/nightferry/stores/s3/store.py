@@ -19,7 +19,8 @@ from nightferry.names import check_relative
 from nightferry.place import OURS
 from nightferry.readback import Reading, Unfinished
 from nightferry.stores.base import Abandoned, Space, Stored
-from nightferry.stores.s3.client import Bucket, Settings, credentials_file
+from nightferry.stores.s3.client import Bucket, Settings, Taken, credentials_file
+from nightferry.stores.s3.copying import copy
 from nightferry.stores.s3.names import (
     ARRIVING,
     BESIDE,
@@ -205,7 +206,14 @@ class S3Store:
             return "identical"
         own = Temporary(it.final, it.token)
         self.bucket.call("put_object", own.path, Body=b'{"upload": null}')
-        self._copy(it.path, it.final)
+        try:
+            copy(self.bucket, it.path, it.final, only_if_free=True)
+        except Taken:
+            if look(self.bucket, it.final).token != it.token:  # else the answer to ours was lost
+                forget(self.bucket, own.path)
+                self._adopt(it.final, sha256)
+                withdraw(self.bucket, it.path, there.version)
+                return "identical"
         copied = self.read_back(own.path)
         if copied.sha256 != sha256:
             discard(self.bucket, own)
@@ -227,12 +235,6 @@ class S3Store:
                 f"{self.location}:{final}: another object stands there, {there.size} bytes with "
                 f"the SHA-256 {there.sha256}. Nothing was overwritten."
             )
-
-    def _copy(self, path: str, to: str) -> None:
-        """On the server. What is too large for one request goes in parts."""
-        source = {"Bucket": self.bucket.name, "Key": self.bucket.key(path)}
-        with self.bucket.speaking(path):
-            self.bucket.client.copy(source, self.bucket.name, self.bucket.key(to))
 
     def discard(self, temporary: str) -> None:
         if temporary.startswith(f"{UPLOAD}/"):
@@ -301,7 +303,7 @@ class S3Store:
         except FileNotFoundError:
             look(self.bucket, entry)  # set aside before, or gone
             return entry
-        self._copy(path, entry)
+        copy(self.bucket, path, entry, only_if_free=False)
         forget(self.bucket, path)
         return entry
 
