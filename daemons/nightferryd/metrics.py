@@ -22,7 +22,7 @@ from nightferry import config, metrics, migrate, yamlfile
 from nightferry.attention import Attention
 from nightferry.conduct import OF_NO_USE, Outage, load, read_again
 from nightferry.connections import OneConnection
-from nightferry.db import Database, DatabaseAway, Row, Tx
+from nightferry.db import ANSWER, Database, DatabaseAway, Row, Tx
 from nightferry.errors import ConfigError
 from nightferry.kind import SideDaemon
 from nightferry.log import start as start_log
@@ -76,7 +76,7 @@ class Teller:
         self.host, self.settings = host, settings
         self.database = Database(
             lambda: self.host.dsn, actor="nightferry-metrics", site=host.site, host=host.host,
-            connections=OneConnection,
+            connections=OneConnection, answer=ANSWER,
         )  # fmt: skip
         self.attention = Attention(self.database, "nightferry-metrics")
         self.outage = Outage(self.attention, "metrics")

@@ -26,7 +26,7 @@ from nightferry.attention import Attention
 from nightferry.child import Place
 from nightferry.conduct import MORE_TIME, OF_NO_USE, Outage, load, read_again
 from nightferry.connections import OneConnection
-from nightferry.db import Database, DatabaseAway, Row, Tx
+from nightferry.db import ANSWER, Database, DatabaseAway, Row, Tx
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
 from nightferry.errors import ConfigError, NightferryError, Unavailable
 from nightferry.jobs import Job
@@ -57,7 +57,7 @@ class Loop:
         self.desk = Desk(me, host, host.settings(self.kind, daemon.settings))
         self.db = Database(
             lambda: self.desk.host.dsn, actor=f"nightferry-{self.kind}",
-            site=host.site, host=host.host, connections=OneConnection,
+            site=host.site, host=host.host, connections=OneConnection, answer=ANSWER,
         )  # fmt: skip
         self.workshop = Workshop(self.db)
         self.attention = Attention(self.db, f"nightferry-{self.kind} hints")
@@ -123,8 +123,13 @@ class Loop:
         self._looked = True
 
     def _wait(self, seconds: float) -> None:
+        """Here alone the watchdog is fed. So it is not by a loop that never comes here: it waits
+        for a lock of its own, for a worker that stopped in the middle of a word, or for a server
+        that keeps its line open and says nothing. One that can't even be killed is told of in the
+        status: a new daemon could not end it either, and there are other places to serve.
+        """
         heard = [*self.workshop.workers.values(), *self.questions.values()]
-        self.attention.wait(seconds, heard, progress=not self.workshop.stuck())
+        self.attention.wait(seconds, heard, progress=not self.workshop.overdue())
 
     def _step(self) -> None:
         timing = self.desk.host.timing
