@@ -17,6 +17,7 @@ SILENT = timedelta(seconds=60)  # six heartbeats
 SKEW = (timedelta(seconds=2), timedelta(seconds=30))
 WAITING = (timedelta(hours=6), timedelta(hours=48))  # the oldest open job of a kind
 DAYS_LEFT = (14.0, 3.0)
+UNSEEN = timedelta(minutes=5)  # each place is asked every minute
 CANARY = (timedelta(hours=26), timedelta(hours=50))  # one is sent each day
 FULL = (0.90, 0.97)  # where no rate is known, or nothing grows
 
@@ -108,6 +109,11 @@ def _location(row: Row) -> Iterator[Check]:
     elif not row.hosts:
         said = "no host has looked at it"
         yield Check(name, State.WARNING, said, "name it under locations: in nightferry.yaml")
+    elif row.unseen > UNSEEN:
+        said = f"last looked at by {row.host}, {age(row.unseen)} ago: nobody knows how it is now"
+        yield Check(
+            name, State.WARNING, said, f"systemctl status nightferry.target   (on {row.host})"
+        )
     elif not row.available:
         yield Check(name, State.FAILED, f"away: {row.reason}", "nf locations list")
     elif not row.writable and row.type != "SOURCE":
