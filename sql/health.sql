@@ -35,6 +35,12 @@ WHERE l.active ORDER BY l.type, l.priority, l.name;
 -- name: routes
 SELECT r.name, (SELECT b.reason FROM breaker b WHERE b.name = r.name AND b.state = 'open') AS trouble FROM route r WHERE r.active ORDER BY r.name;
 
+-- name: ingest
+-- The source that was not looked through for longest.
+SELECT l.name, now() - max(s.last_sweep_ended) AS unswept, sum(coalesce(sum(s.unsettled), 0)) OVER ()::bigint AS unsettled
+FROM data_location l LEFT JOIN location_state s ON s.location = l.name WHERE l.type = 'SOURCE' AND l.active
+GROUP BY l.name ORDER BY max(s.last_sweep_ended) NULLS FIRST LIMIT 1;
+
 -- name: blocked
 SELECT kind, reason, count(*) AS subjects FROM blocked GROUP BY kind, reason ORDER BY kind, subjects DESC;
 

@@ -76,6 +76,7 @@ def _in_the_ledger(tx: Tx) -> Iterator[Check]:
         yield Check(
             f"route {row.name}", state, row.trouble or "open", "nf jobs list" if state else ""
         )
+    yield from map(_ingest, tx.run("health.ingest"))
     yield from _work(jobs.counts(tx))
     routes = {row.name for row in tx.run("health.routes")}
     for row in jobs.open_breakers(tx):
@@ -139,6 +140,17 @@ def _space(row: Row) -> Check:
     state = max(state, _grade(used > limits[0], used > limits[1]))
     todo = "nf reap plan" if row.type in ("SOURCE", "BUFFER") else "make room, or add an archive"
     return Check(f"space of {row.name}", state, said, todo if state else "")
+
+
+def _ingest(row: Row) -> Check:
+    """It has no jobs: its oldest item is the source that it did not look through for longest."""
+    name, todo = "work of ingest", "systemctl status nightferry-ingest"
+    open_ = f"{count(row.unsettled, 'file')} not settled yet, {row.name}"
+    if row.unswept is None:
+        return Check(name, State.WARNING, f"{open_} was never looked through", todo)
+    state = _grade(row.unswept > WAITING[0], row.unswept > WAITING[1])
+    said = f"{open_} was looked through {age(row.unswept)} ago"
+    return Check(name, state, said, todo if state else "")
 
 
 def _work(rows: list[Row]) -> Iterator[Check]:

@@ -85,6 +85,13 @@ def test_where_all_is_well_every_check_says_ok(ledger: Ledger, nf: Nf) -> None:
         ("INSERT INTO breaker (name, state, reason, since)"
          " VALUES ('vault-a', 'open', 'stale handle', now() - interval '5 hours')",
          "breaker vault-a: FAILED (open for 5 h: stale handle)"),
+        ("UPDATE location_state SET last_sweep_ended = now() - interval '7 h', unsettled = 3 WHERE location = 'dome-disk' AND host <> 'h1'",
+         "work of ingest: WARNING (3 files not settled yet, dome-disk was looked through 7 h ago):"
+         " systemctl status nightferry-ingest"),
+        ("UPDATE location_state SET last_sweep_ended = now() - interval '3 days' WHERE location = 'dome-disk'",
+         "work of ingest: FAILED"),
+        ("UPDATE location_state SET last_sweep_ended = NULL WHERE location = 'dome-disk'",
+         "work of ingest: WARNING (0 files not settled yet, dome-disk was never looked through)"),
         ("INSERT INTO job (kind, subject, created) VALUES ('archive', 'x', now() - interval '1 day')",
          "work of archive: WARNING (1 open, the oldest for 24 h): nf jobs list --kind archive"),
         ("INSERT INTO job (kind, subject, created) VALUES ('archive', 'x', now() - interval '9 days')",
