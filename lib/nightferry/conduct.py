@@ -12,15 +12,21 @@ import psycopg
 from nightferry import address, config, yamlfile
 from nightferry.attention import Attention
 from nightferry.config import HostConfig
-from nightferry.db import DatabaseAway, Refused, SchemaMismatch, first_line
-from nightferry.errors import ConfigError
+from nightferry.db import DatabaseAway, Refused, SchemaMismatch, Tx, first_line
+from nightferry.errors import ConfigError, NightferryError
 from nightferry.log import tell
 
 MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"  # of systemd, while we wait for what we can name
 
 # What a daemon waits out: it can't work with the database, and needs no new start once it can.
 NoRights = psycopg.errors.InsufficientPrivilege
-OF_NO_USE = (DatabaseAway, SchemaMismatch, NoRights)
+
+
+class NotApplied(NightferryError):
+    """No observatory.yaml was ever applied: nobody can know yet what this host is."""
+
+
+OF_NO_USE = (DatabaseAway, SchemaMismatch, NotApplied, NoRights)
 
 
 def load(path: Path | None) -> HostConfig:
@@ -37,6 +43,28 @@ def load(path: Path | None) -> HostConfig:
             f"folder{_nearest_folder(host.instruments)}"
         )
     return host
+
+
+def check_names(tx: Tx, host: HostConfig) -> None:
+    """Returns if the observatory has the site and the locations that this host names.
+
+    Raises:
+        ConfigError: it has another; the text names file, line and the nearest name.
+        NotApplied: it has no site at all.
+    """
+    known: dict[str, list[str]] = {"site": [], "location": []}
+    for row in tx.run("daemon.known"):
+        known[row.what].append(row.name)
+    if not known["site"]:
+        raise NotApplied("no site is in it yet: nf config apply observatory.yaml")
+    named: list[tuple[str, str, tuple[str, ...]]] = [("site", host.site, ("site",))]
+    named += [("location", name, ("locations", name)) for name in host.locations]
+    for what, name, keys in named:
+        if name not in known[what]:
+            raise ConfigError(
+                f"{yamlfile.place_of(host.path, *keys)}: the observatory has no {what} {name!r}"
+                f"{nearest(name, known[what])}. If it is new: nf config apply first"
+            )
 
 
 def _nearest_folder(missing: Path) -> str:

@@ -24,7 +24,7 @@ import nightferry
 from nightferry import chronicle, config, jobs, migrate, status
 from nightferry.attention import Attention
 from nightferry.child import Place
-from nightferry.conduct import MORE_TIME, OF_NO_USE, Outage, load, read_again
+from nightferry.conduct import MORE_TIME, OF_NO_USE, Outage, check_names, load, read_again
 from nightferry.connections import OneConnection
 from nightferry.db import ANSWER, Database, DatabaseAway, Row, Tx
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
@@ -106,6 +106,7 @@ class Loop:
     def _begin(self) -> None:
         """The schema is ours to understand, no predecessor holds work, the places are known."""
         self.db.run(migrate.check)
+        self.db.run(lambda tx: check_names(tx, self.desk.host))
         self.attention.listen()  # before the first poll
         self.db.run(self._succeed)
         self._refresh()
@@ -355,8 +356,10 @@ class Loop:
 
     def _take(self, fresh: config.HostConfig) -> None:
         """A configuration that was read again; raises ConfigError before anything is changed."""
-        self.desk.settings = fresh.settings(self.kind, self.daemon.settings)
-        self.desk.host = fresh
+        settings: Any = fresh.settings(self.kind, self.daemon.settings)
+        if self.outage.since is None:  # else it may say where the database is now
+            self.db.run(lambda tx: check_names(tx, fresh))
+        self.desk.settings, self.desk.host = settings, fresh
         self._due.pop("places", None)  # at the next step, if the database is away now
         self._refresh()
 
