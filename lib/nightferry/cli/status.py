@@ -1,4 +1,7 @@
-"""``nf status``: does it run, does anything wait for a person, and what to type next."""
+"""``nf status``: does it run, does anything wait for a person, and what to type next.
+
+Over 300 lines: one screen's rows, their verdict and their document, which change together.
+"""
 
 import time
 from collections import defaultdict
