@@ -1,5 +1,9 @@
 -- What every daemon asks about its host's places.
 
+-- name: known
+-- The names that a host's configuration may use.
+SELECT 'site' AS what, name FROM site UNION ALL SELECT 'location', name FROM data_location;
+
 -- name: places
 SELECT name, type::text, storage::text, marker::text, settings, capabilities, site FROM data_location WHERE name = ANY(%(names)s) ORDER BY priority, name;
 

@@ -19,15 +19,27 @@ FROM (VALUES ('ingest', EXISTS (SELECT FROM data_location WHERE type = 'SOURCE' 
 WHERE n.needed;
 
 -- name: locations
+-- What a host said that has not looked for long does not count beside what another says now. A bucket is not looked at while its
+-- host copies to it.
 SELECT l.name, l.type::text, l.marker IS NOT NULL AS marked, l.high, coalesce(l.capabilities -> 'writable' <> 'false', true) AS writable,
-       s.hosts, s.available, s.reason, s.checked, f.free_bytes, f.total_bytes, f.days_left
+       s.hosts, s.available, s.reason, s.host, f.free_bytes, f.total_bytes, f.days_left,
+       CASE WHEN l.storage = 's3' AND EXISTS (SELECT FROM heartbeat h WHERE h.host = s.host AND h.stopped IS NULL AND h.seen > now() - interval '1 minute')
+            THEN interval '0' ELSE now() - s.checked END AS unseen
 FROM data_location l LEFT JOIN space_forecast f ON f.location = l.name LEFT JOIN LATERAL (
-  SELECT count(*) AS hosts, bool_or(state = 'available') AS available, (array_agg(reason ORDER BY checked DESC))[1] AS reason, max(checked) AS checked
-  FROM location_state WHERE location = l.name) s ON true
+  SELECT count(*) AS hosts, bool_or(t.state = 'available') FILTER (WHERE t.checked > last.checked - interval '5 minutes') AS available,
+         (array_agg(t.reason ORDER BY t.checked DESC))[1] AS reason, (array_agg(t.host ORDER BY t.checked DESC))[1] AS host, last.checked
+  FROM location_state t, (SELECT max(checked) AS checked FROM location_state WHERE location = l.name) last
+  WHERE t.location = l.name GROUP BY last.checked) s ON true
 WHERE l.active ORDER BY l.type, l.priority, l.name;
 
 -- name: routes
 SELECT r.name, (SELECT b.reason FROM breaker b WHERE b.name = r.name AND b.state = 'open') AS trouble FROM route r WHERE r.active ORDER BY r.name;
+
+-- name: ingest
+-- The source that was not looked through for longest.
+SELECT l.name, now() - max(s.last_sweep_ended) AS unswept, sum(coalesce(sum(s.unsettled), 0)) OVER ()::bigint AS unsettled
+FROM data_location l LEFT JOIN location_state s ON s.location = l.name WHERE l.type = 'SOURCE' AND l.active
+GROUP BY l.name ORDER BY max(s.last_sweep_ended) NULLS FIRST LIMIT 1;
 
 -- name: blocked
 SELECT kind, reason, count(*) AS subjects FROM blocked GROUP BY kind, reason ORDER BY kind, subjects DESC;

@@ -20,6 +20,7 @@ from nightferry import calibrating, catalogs, images, jobs
 from nightferry.calibrating import Fetched, Result, Source
 from nightferry.catalogs import loading
 from nightferry.child import Work
+from nightferry.conduct import nearest
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
 from nightferry.errors import Retry
@@ -44,6 +45,13 @@ class Settings:
         images.DAYS
     )  # a frame's bias, dark and flat are of a night no farther than this
     cosmic_rays: bool = True  # of images; without them a frame takes a third of the time
+
+    def __post_init__(self) -> None:
+        known = list(catalogs.definitions())
+        for key in ("catalogs", "remote"):
+            for name in getattr(self, key):
+                if name not in known:
+                    raise ValueError(f"{key}: there is no catalogue {name!r}{nearest(name, known)}")
 
 
 def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import click
 import nightferry
-from nightferry import address, config, metrics, migrate
+from nightferry import config, metrics, migrate, yamlfile
 from nightferry.attention import Attention
+from nightferry.conduct import OF_NO_USE, Outage, load, read_again
 from nightferry.connections import OneConnection
-from nightferry.db import Database, DatabaseAway, Row, SchemaMismatch, Tx
+from nightferry.db import ANSWER, Database, DatabaseAway, Row, Tx
 from nightferry.errors import ConfigError
 from nightferry.kind import SideDaemon
 from nightferry.log import start as start_log
@@ -68,48 +69,97 @@ class Server(ThreadingHTTPServer):
     text = b""
 
 
-def serve(host: config.HostConfig, settings: Settings, once: bool) -> None:
-    """Reads the ledger every few seconds until it is told to stop."""
-    attention = Attention(Database("", connections=OneConnection), "nightferry-metrics")
-    attention.catch_signals()
-    server = _server(host, settings)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    database = Database(
-        lambda: host.dsn, actor="nightferry-metrics", site=host.site, host=host.host,
-        connections=OneConnection,
-    )  # fmt: skip
-    coverage: list[Row] = []
-    looked, away = -SELDOM.total_seconds(), False
-    began = False
-    while not attention.stopping:
+class Teller:
+    """Reads the ledger every few seconds and tells it, until it is told to stop."""
+
+    def __init__(self, host: config.HostConfig, settings: Settings) -> None:
+        self.host, self.settings = host, settings
+        self.database = Database(
+            lambda: self.host.dsn, actor="nightferry-metrics", site=host.site, host=host.host,
+            connections=OneConnection, answer=ANSWER,
+        )  # fmt: skip
+        self.attention = Attention(self.database, "nightferry-metrics")
+        self.outage = Outage(self.attention, "metrics")
+        self.server = _server(host, settings)
+        self._coverage: list[Row] = []
+        self._looked = -SELDOM.total_seconds()
+        self._unwritten = ""  # why the textfile is not there
+
+    def run(self, once: bool) -> None:
+        self.attention.catch_signals()
+        _answer(self.server)
+        ready = False
+        while not self.attention.stopping:
+            told = self._look()
+            self.server.text = told.text()
+            self._write(told)
+            if not ready:
+                self.attention.tell_systemd("READY=1")  # without a database too: it tells that
+                ready = True
+            if once:
+                break
+            self.attention.wait(self.settings.every.total_seconds(), [])
+            if self.attention.reload:
+                read_again(self.attention, self.host, self._take)
+        self._end()
+
+    def _look(self) -> metrics.Told:
         try:
-            if time.monotonic() - looked > SELDOM.total_seconds():
-                coverage = database.run(_first_look)
-                looked = time.monotonic()
-            told = database.run(lambda tx: _read(tx, host, coverage))  # noqa: B023
-            away = False
-            attention.tell_systemd(f"STATUS=answering on http://{settings.listen}/metrics")
-        except (DatabaseAway, SchemaMismatch) as error:
-            told = metrics.away()
-            attention.tell_systemd(f"STATUS=says that the database is away: {error}")
-            if not away:
-                tell(logging.WARNING, str(error))
-            away = True
-        server.text = told.text()
-        if settings.textfile is not None:
-            write_to_textfile(str(settings.textfile), told.registry())
-        if not began:
-            attention.tell_systemd("READY=1")  # without a database too: that is worth telling
-            began = True
-        if once:
-            break
-        attention.wait(settings.every.total_seconds(), [])
-    attention.tell_systemd("STOPPING=1")
-    server.shutdown()
-    server.server_close()
-    if not away:
-        database.run(lambda tx: _last_beat(tx, host))
-    database.close()
+            if time.monotonic() - self._looked > SELDOM.total_seconds():
+                self._coverage = self.database.run(_first_look)
+                self._looked = time.monotonic()
+            told = self.database.run(lambda tx: _read(tx, self.host, self._coverage))
+        except OF_NO_USE as error:
+            self.outage.goes_on(error, self.host, meanwhile=", and tells Prometheus so")
+            return metrics.away()
+        self.outage.is_over()
+        unwritten = f"; {self._unwritten}" if self._unwritten else ""
+        self.attention.tell_systemd(
+            f"STATUS=answering on http://{self.settings.listen}/metrics{unwritten}"
+        )
+        return told
+
+    def _write(self, told: metrics.Told) -> None:
+        """For the textfile collector. A place that is full or gone does not end the answers."""
+        path = self.settings.textfile
+        trouble = ""
+        try:
+            if path is not None:
+                write_to_textfile(str(path), told.registry())
+        except OSError as error:
+            trouble = f"{path} can't be written: {error.strerror or error}"
+        if trouble and not self._unwritten:
+            where = yamlfile.place_of(self.host.path, "metrics", "textfile")
+            tell(logging.WARNING, f"{where}: {trouble}. It is tried again and again")
+        elif self._unwritten and not trouble:
+            tell(logging.INFO, f"{path} is written again")
+        self._unwritten = trouble
+
+    def _take(self, fresh: config.HostConfig) -> None:
+        """A configuration that was read again; raises ConfigError before anything is changed."""
+        settings = fresh.settings("metrics", Settings)
+        if settings.listen != self.settings.listen:
+            server = _server(fresh, settings)
+            server.text = self.server.text
+            _answer(server)
+            _silence(self.server)
+            self.server = server
+        self.host, self.settings = fresh, settings
+
+    def _end(self) -> None:
+        self.attention.tell_systemd("STOPPING=1")
+        _silence(self.server)
+        try:
+            if self.outage.since is None:
+                self.database.run(lambda tx: _last_beat(tx, self.host))
+        except DatabaseAway as error:
+            tell(logging.WARNING, f"stopped without saying so: {error}")
+        self.database.close()
+
+
+def serve(host: config.HostConfig, settings: Settings, once: bool) -> None:
+    """Until it is told to stop; with ``once``, one reading."""
+    Teller(host, settings).run(once)
 
 
 def _server(host: config.HostConfig, settings: Settings) -> Server:
@@ -117,7 +167,17 @@ def _server(host: config.HostConfig, settings: Settings) -> Server:
     try:
         return Server((name.strip("[]"), int(port)), Page)
     except (OSError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{host.path}: metrics: listen: {settings.listen}: {error}") from error
+        where = yamlfile.place_of(host.path, "metrics", "listen")
+        raise ConfigError(f"{where}: listen: {settings.listen}: {error}") from error
+
+
+def _answer(server: Server) -> None:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def _silence(server: Server) -> None:
+    server.shutdown()
+    server.server_close()
 
 
 def _first_look(tx: Tx) -> list[Row]:
@@ -153,8 +213,7 @@ daemon = SideDaemon("metrics", Settings, serve)
 def main(path: Path | None, once: bool) -> None:
     start_log("nightferry-metrics")
     try:
-        host = config.load(path)
-        address.check(host)
+        host = load(path)
         serve(host, host.settings("metrics", Settings), once)
     except ConfigError as error:  # the unit does not try again
         tell(logging.ERROR, str(error))

@@ -3,7 +3,9 @@
 import select
 import signal
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -43,6 +45,17 @@ class Attention:
     def tell_systemd(self, *words: str) -> None:
         """``READY=1``, ``STATUS=…``; nothing happens where systemd does not listen."""
         self._notifier.notify("\n".join(words))
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """Tells systemd when a reload begins, and when it is over: however it ends."""
+        self.reload = False
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self.tell_systemd("RELOADING=1", f"MONOTONIC_USEC={now}")
+        try:
+            yield
+        finally:
+            self.tell_systemd("READY=1")
 
     def listen(self) -> None:
         """Asks the database for hints. Without them polling is only slower."""

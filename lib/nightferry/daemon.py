@@ -19,14 +19,14 @@ from random import uniform
 from typing import Any
 
 import click
-import psycopg
 
 import nightferry
-from nightferry import address, chronicle, config, jobs, migrate, status
+from nightferry import chronicle, config, jobs, migrate, status
 from nightferry.attention import Attention
 from nightferry.child import Place
+from nightferry.conduct import MORE_TIME, OF_NO_USE, Outage, check_names, load, read_again
 from nightferry.connections import OneConnection
-from nightferry.db import Database, DatabaseAway, Refused, Row, SchemaMismatch, Tx, first_line
+from nightferry.db import ANSWER, Database, DatabaseAway, Row, Tx
 from nightferry.duty import Desk, JobDuty, ProbeDuty, WatchDuty
 from nightferry.errors import ConfigError, NightferryError, Unavailable
 from nightferry.jobs import Job
@@ -42,7 +42,6 @@ __all__ = ["JobDaemon", "Loop", "PlaceDaemon", "command"]
 WAIT_AWAY = (0.5, 10.0)  # seconds between tries while the database is away: first, most
 HEARTBEAT = timedelta(seconds=10)
 PROGRESS = timedelta(seconds=5)  # between two words in a job's row of how far it is
-MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"  # of systemd, while we wait for what we can name
 
 
 class Loop:
@@ -58,7 +57,7 @@ class Loop:
         self.desk = Desk(me, host, host.settings(self.kind, daemon.settings))
         self.db = Database(
             lambda: self.desk.host.dsn, actor=f"nightferry-{self.kind}",
-            site=host.site, host=host.host, connections=OneConnection,
+            site=host.site, host=host.host, connections=OneConnection, answer=ANSWER,
         )  # fmt: skip
         self.workshop = Workshop(self.db)
         self.attention = Attention(self.db, f"nightferry-{self.kind} hints")
@@ -66,7 +65,7 @@ class Loop:
         self.routes: dict[str, Any] = {}
         self.questions: dict[str, Question] = {}  # places that are being asked if they are there
         self.standing_by: dict[str, str] = {}
-        self.away_since: float | None = None
+        self.outage = Outage(self.attention, self.kind)
         self._due: dict[str, float] = {}
         self._status = "starting"
         self._queue: Row | None = None
@@ -80,21 +79,23 @@ class Loop:
         while True:
             try:
                 if not begun:
-                    self._begin_with_rights()
+                    self._begin()
                     begun = True
+                if ready and self.attention.reload:  # it may say where the database is
+                    read_again(self.attention, self.desk.host, self._take)
                 self._step()
                 pause = WAIT_AWAY[0]
-                self._database_is_back()
+                self.outage.is_over()
                 if not ready:  # the schema is understood, the places looked at, one claim tried
                     ready = True
                     self.attention.tell_systemd("READY=1")
                 if self._over():
                     break
                 self._wait(self._pause())
-            except (DatabaseAway, SchemaMismatch) as error:
-                if isinstance(error, Refused) and not ready:
-                    raise address.refused(self.desk.host, error) from error
-                self._database_is_away(error)
+            except OF_NO_USE as error:
+                self.outage.goes_on(error, self.desk.host, self.desk.own)
+                self._due.clear()  # the next step does all: else one that asks nothing would do
+                self.workshop.listen()
                 if self.attention.stopping:
                     self.workshop.kill()  # nothing that they do now could be recorded
                     break
@@ -102,18 +103,10 @@ class Loop:
                 pause = min(pause * 2, WAIT_AWAY[1])
         self._end()
 
-    def _begin_with_rights(self) -> None:
-        try:
-            self._begin()
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise SchemaMismatch(
-                f"this host's database user has no rights: {first_line(error)}. As the database's "
-                "owner: nf roles grant USER --locations " + ",".join(self.desk.host.locations)
-            ) from error
-
     def _begin(self) -> None:
         """The schema is ours to understand, no predecessor holds work, the places are known."""
         self.db.run(migrate.check)
+        self.db.run(lambda tx: check_names(tx, self.desk.host))
         self.attention.listen()  # before the first poll
         self.db.run(self._succeed)
         self._refresh()
@@ -131,8 +124,13 @@ class Loop:
         self._looked = True
 
     def _wait(self, seconds: float) -> None:
+        """Here alone the watchdog is fed. So it is not by a loop that never comes here: it waits
+        for a lock of its own, for a worker that stopped in the middle of a word, or for a server
+        that keeps its line open and says nothing. One that can't even be killed is told of in the
+        status: a new daemon could not end it either, and there are other places to serve.
+        """
         heard = [*self.workshop.workers.values(), *self.questions.values()]
-        self.attention.wait(seconds, heard, progress=not self.workshop.stuck())
+        self.attention.wait(seconds, heard, progress=not self.workshop.overdue())
 
     def _step(self) -> None:
         timing = self.desk.host.timing
@@ -153,8 +151,6 @@ class Loop:
             self.attention.tell_systemd("STOPPING=1", doing, MORE_TIME)
             self.workshop.stop()
             return
-        if self.attention.reload:
-            self._read_again()
         if isinstance(self.daemon, JobDaemon):
             self._look_for_work()
             self._claim(self.daemon)
@@ -367,36 +363,14 @@ class Loop:
             version=nightferry.__version__, status=self._status,
         )  # fmt: skip
 
-    def _database_is_away(self, error: NightferryError) -> None:
-        if self.away_since is None:
-            self.away_since = time.time()
-            tell(logging.WARNING, str(error))
-        since = time.strftime("%H:%M", time.localtime(self.away_since))
-        self.attention.tell_systemd(
-            f"STATUS=waiting for the database since {since}: {error}", MORE_TIME
-        )
-        self.workshop.listen()
-
-    def _database_is_back(self) -> None:
-        if self.away_since is not None:
-            told = f"the database is back after {time.time() - self.away_since:.0f} s"
-            tell(logging.INFO, told)
-            self.away_since = None
-
-    def _read_again(self) -> None:
-        """On SIGHUP. A configuration that is wrong changes nothing."""
-        self.attention.reload = False
-        self.attention.tell_systemd("RELOADING=1")
-        try:
-            fresh = config.load(self.desk.host.path)
-            address.check(fresh)
-            self.desk.settings = fresh.settings(self.kind, self.daemon.settings)
-            self.desk.host = fresh
-            self._refresh()
-            tell(logging.INFO, f"read {fresh.path} again")
-        except ConfigError as error:
-            tell(logging.ERROR, f"the old configuration stays: {error}")
-        self.attention.tell_systemd("READY=1")
+    def _take(self, fresh: config.HostConfig) -> None:
+        """A configuration that was read again; raises ConfigError before anything is changed."""
+        settings: Any = fresh.settings(self.kind, self.daemon.settings)
+        if self.outage.since is None:  # else it may say where the database is now
+            self.db.run(lambda tx: check_names(tx, fresh))
+        self.desk.settings, self.desk.host = settings, fresh
+        self._due.pop("places", None)  # at the next step, if the database is away now
+        self._refresh()
 
     def _say_status(self) -> None:
         duties = list(self.workshop.duties())
@@ -445,7 +419,7 @@ class Loop:
         self.workshop.close()
         status = "stopped" if self.attention.stopping else "done (--once)"
         try:
-            if self.away_since is None:
+            if self.outage.since is None:
                 self.db.run(lambda tx: self._last_beat(tx, status))
         except DatabaseAway as error:
             tell(logging.WARNING, f"stopped without saying so: {error}")
@@ -486,9 +460,7 @@ def command(daemon: JobDaemon | PlaceDaemon) -> Callable[[], None]:
     def main(path: Path | None, name: str, once: bool) -> None:
         start_log(f"nightferry-{daemon.kind}")
         try:
-            host = config.load(path)
-            address.check(host)
-            loop = Loop(daemon, host, name=name, once=once)
+            loop = Loop(daemon, load(path), name=name, once=once)
             loop.run()
         except ConfigError as error:  # the unit does not try again
             tell(logging.ERROR, str(error))

@@ -5,6 +5,7 @@ A transaction is short. None is open while files are read or written.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -24,6 +25,10 @@ json = Jsonb
 CONNECT_SECONDS = 5
 # A transaction that is forgotten open holds back the cleaning of every table.
 IDLE_IN_TRANSACTION = "60s"
+# How long a daemon waits for one answer, and for a lock that somebody holds: it tells of it then,
+# and tries again. Shorter than WatchdogSec= of the units.
+ANSWER = (timedelta(minutes=4), timedelta(seconds=30))
+_TOOK_TOO_LONG = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 
 REFUSED = psycopg.Error  # what a statement's own failure raises
 
@@ -106,9 +111,11 @@ class Database:
         site: str = "here",
         host: str = "here",
         connections: Callable[[Callable[[], Driver]], Connections] = pool,
+        answer: tuple[timedelta, timedelta] = (timedelta(), timedelta()),  # as ANSWER; 0: for ever
     ) -> None:
         self._dsn = dsn
         self._actor, self._site, self._host = actor, site, host
+        self._answer = answer
         self._connections = connections(self._connect)
 
     @property
@@ -149,6 +156,12 @@ class Database:
             " set_config('idle_in_transaction_session_timeout', %s, false)",
             (self._actor, self._site, self._host, IDLE_IN_TRANSACTION),
         )
+        if any(self._answer):
+            connection.execute(
+                "SELECT set_config('statement_timeout', %s, false),"
+                " set_config('lock_timeout', %s, false)",
+                [f"{longest.total_seconds() * 1000:.0f}ms" for longest in self._answer],
+            )
         return connection
 
     @contextmanager
@@ -179,6 +192,11 @@ class Database:
         except psycopg.Error as error:
             if _says_away(error) or (driver is not None and driver.closed):
                 raise DatabaseAway(_why_away(error)) from error
+            if any(self._answer) and isinstance(error, _TOOK_TOO_LONG):
+                raise DatabaseAway(
+                    f"the database answers, and not in time: {first_line(error)}. See who holds a "
+                    "lock: SELECT * FROM pg_stat_activity WHERE state <> 'idle'"
+                ) from error
             raise
 
     def run(self, work: Callable[[Tx], T]) -> T:

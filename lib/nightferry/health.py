@@ -17,6 +17,7 @@ SILENT = timedelta(seconds=60)  # six heartbeats
 SKEW = (timedelta(seconds=2), timedelta(seconds=30))
 WAITING = (timedelta(hours=6), timedelta(hours=48))  # the oldest open job of a kind
 DAYS_LEFT = (14.0, 3.0)
+UNSEEN = timedelta(minutes=5)  # each place is asked every minute
 CANARY = (timedelta(hours=26), timedelta(hours=50))  # one is sent each day
 FULL = (0.90, 0.97)  # where no rate is known, or nothing grows
 
@@ -75,6 +76,7 @@ def _in_the_ledger(tx: Tx) -> Iterator[Check]:
         yield Check(
             f"route {row.name}", state, row.trouble or "open", "nf jobs list" if state else ""
         )
+    yield from map(_ingest, tx.run("health.ingest"))
     yield from _work(jobs.counts(tx))
     routes = {row.name for row in tx.run("health.routes")}
     for row in jobs.open_breakers(tx):
@@ -108,6 +110,11 @@ def _location(row: Row) -> Iterator[Check]:
     elif not row.hosts:
         said = "no host has looked at it"
         yield Check(name, State.WARNING, said, "name it under locations: in nightferry.yaml")
+    elif row.unseen > UNSEEN:
+        said = f"last looked at by {row.host}, {age(row.unseen)} ago: nobody knows how it is now"
+        yield Check(
+            name, State.WARNING, said, f"systemctl status nightferry.target   (on {row.host})"
+        )
     elif not row.available:
         yield Check(name, State.FAILED, f"away: {row.reason}", "nf locations list")
     elif not row.writable and row.type != "SOURCE":
@@ -133,6 +140,17 @@ def _space(row: Row) -> Check:
     state = max(state, _grade(used > limits[0], used > limits[1]))
     todo = "nf reap plan" if row.type in ("SOURCE", "BUFFER") else "make room, or add an archive"
     return Check(f"space of {row.name}", state, said, todo if state else "")
+
+
+def _ingest(row: Row) -> Check:
+    """It has no jobs: its oldest item is the source that it did not look through for longest."""
+    name, todo = "work of ingest", "systemctl status nightferry-ingest"
+    open_ = f"{count(row.unsettled, 'file')} not settled yet, {row.name}"
+    if row.unswept is None:
+        return Check(name, State.WARNING, f"{open_} was never looked through", todo)
+    state = _grade(row.unswept > WAITING[0], row.unswept > WAITING[1])
+    said = f"{open_} was looked through {age(row.unswept)} ago"
+    return Check(name, state, said, todo if state else "")
 
 
 def _work(rows: list[Row]) -> Iterator[Check]:

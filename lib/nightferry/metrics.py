@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from nightferry import jobs
 from nightferry.db import Row, Tx
 
-STAGES = ("ingest", "package", "transfer", "archive", "verify", "reap")
+STAGES = ("ingest", "package", "transfer", "archive", "verify", "stage", "calibrate", "reap")
 LATELY = 300.0  # seconds of metrics.flow
 
 Families = dict[str, GaugeMetricFamily]
@@ -33,7 +33,10 @@ TOLD: dict[str, tuple[str, tuple[str, ...]]] = {
     "stage_failed": ("Jobs that failed for good and wait for a person", ("stage",)),
     "stage_oldest_seconds": ("Age of the oldest open job", ("stage",)),
     "stage_last_success_timestamp_seconds": ("When a job was last finished", ("stage",)),
-    "stage_last_day_bytes": ("Bytes that a stage brought to a place in 24 hours", ("stage",)),
+    "stage_last_day_bytes": (
+        "Bytes that a stage brought (verify, calibrate: read; reap: let go) in 24 hours",
+        ("stage",),
+    ),
     "stage_bytes_per_second": ("The same, over the last five minutes", ("stage",)),
     "breaker_open": ("1 while no work is sent to a location or route", ("name",)),
     "location_available": ("1 while a host has the location mounted and marked", ("location",)),
@@ -137,7 +140,7 @@ def _stages(tx: Tx, told: Told) -> None:
     for stage, subjects in failed.items():
         told.say("stage_failed", subjects, stage)
     flow = {row.stage: row for row in tx.run("metrics.flow")}
-    for stage in ("ingest", "package", "transfer", "archive"):
+    for stage in STAGES:
         moved = flow.get(stage)
         told.say("stage_last_day_bytes", moved.day_bytes if moved else 0, stage)
         lately = float(moved.lately_bytes) if moved else 0.0

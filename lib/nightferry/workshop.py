@@ -13,7 +13,6 @@ from nightferry.errors import LeaseLost, NightferryError, Stopping, Unavailable
 from nightferry.log import tell
 from nightferry.workers import Worker
 
-STUCK = 1.5  # times its patience
 STOP_PATIENCE = 6.0  # seconds: systemd is promised an end within ten
 
 
@@ -41,17 +40,20 @@ class Workshop:
         self._killed = {p: w for p, w in self._killed.items() if not w.gone()}
         return list(self._killed)
 
-    def stuck(self) -> bool:
-        """Is a worker silent for much longer than its work may be? It should have been ended.
+    def overdue(self) -> dict[str, Worker]:
+        """Workers that are silent for longer than their work may be: each hangs on a mount, or has
+        a fault. They are ended wherever they are found; the watchdog is not fed while one is left.
 
-        One that waits for our answer is not: the database may be away.
+        One that waits for our answer is not among them: the database may be away.
         """
         now = time.monotonic()
-        return any(
-            now - worker.last_progress > STUCK * duty.patience.total_seconds()
-            for duty, worker in self.duties()
-            if not worker.inbox
-        )
+        return {
+            place: worker
+            for place, worker in self.workers.items()
+            if worker.assignment is not None
+            and not worker.inbox
+            and now - worker.last_progress > worker.assignment.patience.total_seconds()
+        }
 
     def is_free(self, place: str) -> bool:
         """Nothing is done there. Beside a worker that can't be killed no other is started: it would
@@ -91,13 +93,17 @@ class Workshop:
                 worker.inbox.popleft()
                 if self.workers.get(place) is not worker:
                     break
-            else:
-                self._end_if_stalled(place, worker)
+        for place, worker in self.overdue().items():
+            self._kill(place)
+            self._has_stalled(place, worker.assignment)
 
     def listen(self) -> None:
-        """Only takes in what they say: the database is away."""
+        """Only takes in what they say: the database is away. The lease of one that has to be ended
+        ends by itself."""
         for worker in self.workers.values():
             worker.listen()
+        for place in self.overdue():
+            self._kill(place)
 
     def _deal_with(self, place: str, worker: Worker, message: tuple[Any, ...]) -> None:
         what, *rest = message
@@ -186,16 +192,9 @@ class Workshop:
                 told = duty.job, worker.done, worker.of
                 self.db.run(lambda tx, t=told: jobs.progress(tx, *t))  # type: ignore[misc]
 
-    def _end_if_stalled(self, place: str, worker: Worker) -> None:
-        """What makes no progress is ended: it hangs on a mount, or has a fault."""
-        duty: Duty | None = worker.assignment
-        if duty is None:
-            return
-        patience = duty.patience.total_seconds()
-        if time.monotonic() - worker.last_progress > patience:
-            self._kill(place)
-            silent = Unavailable(place, f"{place}: no answer for {patience:.0f} s")
-            self.db.run(lambda tx: duty.failed(tx, silent))
+    def _has_stalled(self, place: str, duty: Duty) -> None:
+        silent = f"{place}: no answer for {duty.patience.total_seconds():.0f} s"
+        self.db.run(lambda tx: duty.failed(tx, Unavailable(place, silent)))
 
     def stop(self) -> None:
         """Called again and again once the daemon stops: politely first, then by force."""

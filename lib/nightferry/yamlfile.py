@@ -73,18 +73,22 @@ def parse(text: str, kind: type[T], source: str = "text") -> T:
     return typing.cast(T, _Reader(source).read(node, kind, "the file"))
 
 
-def place_of(path: Path | None, key: str) -> str:
-    """Where a key of the top level stands: ``FILE, line N``; the file alone if it does not."""
+def place_of(path: Path | None, *keys: str) -> str:
+    """Where a key stands, below the keys before it: ``FILE, line N``; the file alone if nowhere."""
     try:
         text = "" if path is None else path.read_text(encoding="utf-8")
     except OSError:
         text = ""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    if isinstance(node, yaml.MappingNode):
-        for name, _ in node.value:
-            if name.value == key:
-                return f"{path}, line {name.start_mark.line + 1}"
-    return str(path)
+    found = ""
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        here = [(name, value) for name, value in pairs if name.value == key]
+        if not here:
+            break
+        name, node = here[0]
+        found = f", line {name.start_mark.line + 1}"
+    return f"{path}{found}"
 
 
 def read(node: yaml.Node, kind: type[T], source: str, name: str) -> T:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from nightferry import observatory
 from nightferry.child import Place
-from nightferry.db import DatabaseAway
+from nightferry.db import Database, DatabaseAway
 from nightferry.looking import look
 from nightferry.testing.sites import environment, wait_until
 
 from tests.daemons.ground import Ground, frame, ground
 from tests.daemons.test_processes import Daemon
+from tests.database import new_database
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def listening(place: Path) -> Iterator[list[str]]:
         thread.join(5)
 
 
-def rewrite(site: Ground, where: str, **changes: object) -> Path:
+def rewrite(site: Ground, where: str, /, **changes: object) -> Path:
     path = site.sites.config(where)
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes, sort_keys=False))
     return path
@@ -129,6 +131,13 @@ def test_it_says_in_a_persons_words_what_it_does(site: Ground, tmp_path: Path) -
         ({"raep": {}}, "raep", "did you mean 'reap'?"),
         ({"reap": {"agein_after": "1 h"}}, "reap", "did you mean 'again_after'?"),
         ({"timing": {"lease": "soon"}}, "timing", "'soon' is no duration"),
+        ({"site": "dom"}, "site", "the observatory has no site 'dom'; did you mean 'dome'?"),
+        (
+            {"locations": {"dome-bufer": "/srv"}},
+            "locations",
+            "the observatory has no location 'dome-bufer'; did you mean 'dome-buffer'?",
+        ),
+        ({"instruments": "/usr/libb"}, "instruments", "no folder; did you mean 'lib"),
         ({"database": "postgresql//dome:s3cret@db"}, "database", "no address of a PostgreSQL"),
     ],
 )
@@ -146,6 +155,46 @@ def test_a_wrong_setting_ends_it_with_78_and_names_file_line_and_key(
     assert f"{path}, line {first}" in ended.stderr or f"{path}, line {first + 1}" in ended.stderr
     assert word in ended.stderr
     assert "s3cret" not in ended.stderr
+
+
+@pytest.mark.parametrize("key", ["catalogs", "remote"])
+def test_a_catalogue_that_nobody_knows_is_refused_with_the_nearest(site: Ground, key: str) -> None:
+    path = rewrite(site, "dome", calibrate={key: ["refcat2", "gaia-dr33"]})
+    ended = subprocess.run(
+        site.sites.command("dome", "calibrate"),
+        capture_output=True, text=True, env=environment(), check=False, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == os.EX_CONFIG
+    line = path.read_text().splitlines().index("calibrate:") + 2
+    assert f"{path}, line {line}: calibrate: {key}: there is no catalogue 'gaia-dr33'; did you" in (
+        ended.stderr
+    )
+
+
+def test_before_the_observatory_is_known_it_waits_and_says_what_to_type(
+    server: str, template: str, database: str, tmp_path: Path
+) -> None:
+    site = ground(tmp_path, database, keep=None)
+    with (
+        new_database(server, template) as empty,
+        listening(tmp_path / "notify") as heard,
+    ):
+        rewrite(site, "dome", database=empty)
+        with Daemon(
+            site.sites.command("dome", "package"), tmp_path / "log",
+            NOTIFY_SOCKET=str(tmp_path / "notify"),
+        ) as daemon:  # fmt: skip
+            waits = "no site is in it yet: nf config apply observatory.yaml"
+            wait_until(lambda: sum(waits in m for m in heard) > 2, 30, "three tries")
+            assert daemon.said().count(waits) == 1
+            assert "READY=1" not in heard
+            document = observatory.load(tmp_path / "etc/observatory.yaml")
+            session = Database(empty)
+            session.run(lambda tx: observatory.apply(tx, document))
+            session.close()
+            wait_until(lambda: "READY=1" in heard, 30, "READY=1")
+            assert daemon.stop() == 0
+    site.db.close()
 
 
 @pytest.mark.parametrize("state", ["disk_full", "out_of_memory", "too_many_connections"])

@@ -56,6 +56,9 @@ def test_a_night_that_has_travelled_is_told_stage_by_stage(night: Ground) -> Non
     assert found['nightferry_stage_last_day_bytes{stage="ingest"}'] == night.one(
         "SELECT sum(size)::bigint FROM raw_data_file"
     )
+    # Read once each, as they arrived: at the dome, at the centre, at two archives.
+    assert found['nightferry_stage_last_day_bytes{stage="verify"}'] == 4 * packed
+    assert found['nightferry_stage_bytes_per_second{stage="archive"}'] == 2 * packed / 300
     assert found['nightferry_scrub_covered_ratio{location="archive-a"}'] == 1
     assert found["nightferry_lost_files"] == 0
     assert "nightferry_canary_age_seconds" not in found  # where none is sent each day
@@ -76,6 +79,88 @@ def test_a_night_that_has_travelled_is_told_stage_by_stage(night: Ground) -> Non
     assert found['nightferry_breaker_open{name="archive-a"}'] == 0
     assert 3600 <= found['nightferry_stage_oldest_seconds{stage="archive"}'] < 3700
     assert found['nightferry_jobs{stage="archive",state="ready"}'] == 1
+
+
+def test_every_stage_is_told_in_the_same_words(night: Ground) -> None:
+    found = told(night)
+    for stage in (
+        "ingest",
+        "package",
+        "transfer",
+        "archive",
+        "verify",
+        "stage",
+        "calibrate",
+        "reap",
+    ):
+        for name in ("done_last_day", "failed", "oldest_seconds", "last_day_bytes"):
+            assert f'nightferry_stage_{name}{{stage="{stage}"}}' in found, (name, stage)
+        assert f'nightferry_stage_bytes_per_second{{stage="{stage}"}}' in found
+        for state in ("ready", "waiting", "running"):
+            assert f'nightferry_jobs{{stage="{stage}",state="{state}"}}' in found
+
+
+def test_daemons_places_successes_and_failures_are_told_as_the_ledger_has_them(
+    night: Ground,
+) -> None:
+    night.ask("DELETE FROM heartbeat")
+    night.ask(
+        "INSERT INTO heartbeat (daemon, host, pid, version, seen, stopped) VALUES"
+        " ('archive', 'h', 1, '7', now(), NULL), ('verify', 'h', 1, '7', now() - interval '2 min', NULL),"
+        " ('reap', 'h', 1, '7', now(), now()), ('stage', 'h', 1, '7', now(), now() - interval '2 d')"
+    )
+    night.ask(
+        "INSERT INTO blocked (kind, subject, reason) VALUES ('stage', 'x', ''), ('stage', 'y', '')"
+    )
+    night.ask(
+        "INSERT INTO location_state (location, host, state, total_bytes, free_bytes, measured) VALUES"
+        " ('archive-a', 'h', 'available', 1000000, 123456, now()),"
+        " ('archive-b', 'h', 'unavailable', NULL, NULL, NULL)"
+    )
+    found = told(night)
+    up = {
+        name.partition('daemon="')[2].partition('"')[0]: value
+        for name, value in found.items() if name.startswith("nightferry_daemon_up{")
+    }  # fmt: skip
+    assert up == {"archive": 1, "verify": 0, "reap": 0}
+    assert found['nightferry_daemon_up{daemon="archive",host="h",name="",version="7"}'] == 1
+    last = night.one(
+        "SELECT extract(epoch FROM max(at))::float FROM job_done WHERE kind = 'archive'"
+    )
+    name = 'nightferry_stage_last_success_timestamp_seconds{stage="archive"}'
+    assert found[name] == pytest.approx(last, abs=0.001)
+    assert 'nightferry_stage_last_success_timestamp_seconds{stage="stage"}' not in found
+    assert found['nightferry_stage_failed{stage="stage"}'] == 2
+    assert found['nightferry_location_free_bytes{location="archive-a"}'] == 123456
+    assert found['nightferry_location_total_bytes{location="archive-a"}'] == 1000000
+    assert found['nightferry_location_available{location="archive-a"}'] == 1
+    assert found['nightferry_location_available{location="archive-b"}'] == 0
+
+
+def test_what_was_let_go_unpacked_and_calibrated_is_told_in_bytes(night: Ground) -> None:
+    package = night.ask("SELECT id, size FROM raw_data_package")[0]
+    night.ask(
+        "INSERT INTO staged_package (package, location, path, size, state)"
+        " VALUES (%s, 'center-buffer', 'x', 77, 'ready'), (%s, 'center-buffer', 'y', 7, 'gone')",
+        package.id, package.id,
+    )  # fmt: skip
+    file = night.ask("SELECT id, location, sha256, size FROM raw_data_file LIMIT 1")[0]
+    for part in ("1", "2"):  # of one file, which was read once
+        night.ask(
+            "INSERT INTO calibration (file, source_name, source_location, sha256, part, state, reason)"
+            " VALUES (%s, 'a', %s, %s, %s, 'failed', 'no stars')",
+            file.id, file.location, file.sha256, part,
+        )  # fmt: skip
+    night.ask("INSERT INTO deletion (package, reason) VALUES (%s, 'age')", package.id)
+    night.ask(
+        "INSERT INTO deletion_copy (deletion, copy, stage)"
+        " SELECT d.id, c.id, CASE c.location WHEN 'dome-buffer' THEN 'deleted' ELSE 'kept' END::deletion_stage"
+        " FROM deletion d JOIN physical_copy c ON c.package = d.package"
+    )
+    found = told(night)
+    assert found['nightferry_stage_last_day_bytes{stage="stage"}'] == 77
+    assert found['nightferry_stage_last_day_bytes{stage="calibrate"}'] == file.size
+    assert found['nightferry_stage_last_day_bytes{stage="reap"}'] == package.size
 
 
 def test_promtool_takes_what_is_told_and_the_alerts_and_their_tests(night: Ground) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemons.proxy import Proxy
 from tests.ledger import Ledger
 from tests.typed import Nf
 
@@ -153,3 +154,29 @@ def test_finished_work_is_told_by_package(ledger: Ledger, nf: Nf) -> None:
     assert nf.json("status")["nights"][0] | {"bytes": 0} == {
         "night": "2024-05-12", "packages": 2, "files": 2, "safe": 1, "bytes": 0,
     }  # fmt: skip
+
+
+def test_who_watches_is_told_that_the_database_is_away_and_sees_it_come_back(
+    ledger: Ledger, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(database) as proxy:
+        proxy.plug_in()
+        then = iter((proxy.unplug, lambda: None, proxy.plug_in))
+
+        def next_look(_: float) -> None:
+            """Two seconds pass, and something happens to the database."""
+            happens = next(then, None)
+            if happens is None:
+                raise KeyboardInterrupt
+            happens()
+
+        monkeypatch.setattr("nightferry.cli.status.time.sleep", next_look)
+        answer = Nf(proxy.dsn, tmp_path)("status", "-w")
+    assert answer.code == 130
+    told = [
+        "well" if line.startswith("ALL WELL") else "away"
+        for line in answer.out.splitlines()
+        if line.startswith(("ALL WELL", "At "))
+    ]
+    assert told == ["well", "away", "away", "well"]
+    assert "It is asked again every 2 s, until Ctrl-C." in answer.words

@@ -3,10 +3,12 @@
 Over 300 lines: each way in which a server can fail to start or to end.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -65,11 +67,11 @@ def ask(dsn: str, query: str) -> object:
 
 
 @contextmanager
-def supervisor(state: Path) -> Iterator["subprocess.Popen[str]"]:
+def supervisor(state: Path, **environ: str) -> Iterator["subprocess.Popen[str]"]:
     """The server as its own process, as the unit runs it, from READY on."""
     process = subprocess.Popen(
         [sys.executable, "-m", "nightferry.embedded", "--state", state],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([LIBRARY, *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([LIBRARY, *sys.path]), **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -149,6 +151,28 @@ def test_sigterm_to_the_supervisor_stops_the_server_in_order(place: Path) -> Non
         assert not runs(server)
         assert running_dsn(place) is None
     assert "database system is shut down" in (place / "postgres/log").read_text()
+
+
+def test_it_asks_systemd_for_more_time_while_the_server_starts_and_ends(
+    place: Path, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.setblocking(False)
+        with supervisor(place, NOTIFY_SOCKET=str(tmp_path / "notify")) as process:
+            process.terminate()
+            assert process.wait(30) == 0
+        heard = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(ear.recv(4096).decode())
+    ready = next(n for n, said in enumerate(heard) if said.startswith("READY=1"))
+    stopping = heard.index("STOPPING=1")
+    more = "\nEXTEND_TIMEOUT_USEC=30000000"
+    assert (
+        f"STATUS=the server starts; after a crash it replays its log first{more}" in heard[:ready]
+    )
+    assert f"STATUS=the server shuts down{more}" in heard[stopping:]
 
 
 def test_a_killed_server_ends_its_supervisor_and_comes_back_with_the_next(place: Path) -> None:

@@ -1,4 +1,7 @@
-"""``nf status``: does it run, does anything wait for a person, and what to type next."""
+"""``nf status``: does it run, does anything wait for a person, and what to type next.
+
+Over 300 lines: one screen's rows, their verdict and their document, which change together.
+"""
 
 import time
 from collections import defaultdict
@@ -11,7 +14,7 @@ import click
 from nightferry import jobs
 from nightferry.cli import show
 from nightferry.cli.context import Context, json_option, pass_nf
-from nightferry.db import Row, Tx
+from nightferry.db import DatabaseAway, Row, Tx
 from nightferry.health import SILENT
 
 STAGES = ("ingest", "package", "transfer", "archive", "verify", "reap")
@@ -62,20 +65,41 @@ def command(nf: Context, watch: bool, as_json: bool) -> int:
     Exits with 1 if something does.
 
     JSON keys: stages, in_no_package, daemons, locations, breakers, blocked, troubles, nights,
-    waits.
+    waits; with -w, while the database is away, away alone.
     """
+    database = nf.db
     while True:
-        found = nf.db.run(_look)
-        found.waits.extend(_waits(found))
-        if as_json:
-            show.emit_json(_document(found))
-        else:
-            if watch:
-                click.clear()
-            _print(found)
+        try:
+            waits = _tell(database.run(_look), as_json, clear=watch)
+        except DatabaseAway as error:
+            if not watch:
+                raise
+            _tell_away(error, as_json)
         if not watch:
-            return show.NO if found.waits else show.YES
+            return show.NO if waits else show.YES
         time.sleep(WATCH_EVERY)
+
+
+def _tell(found: Found, as_json: bool, clear: bool) -> bool:
+    """True if something waits for a person."""
+    found.waits.extend(_waits(found))
+    if as_json:
+        show.emit_json(_document(found))
+    else:
+        if clear:
+            click.clear()
+        _print(found)
+    return bool(found.waits)
+
+
+def _tell_away(error: DatabaseAway, as_json: bool) -> None:
+    """Nobody who watches is sent away: what he waits for may be its return."""
+    if as_json:
+        show.emit_json({"away": str(error)})
+        return
+    click.clear()
+    at = time.strftime("%H:%M:%S")
+    show.say(f"At {at}: {error}. It is asked again every {WATCH_EVERY:.0f} s, until Ctrl-C.")
 
 
 # --- gathering ----------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
 """One PostgreSQL on one state directory, from its start to its stop."""
 
 import fcntl
+import math
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +22,7 @@ from nightferry.embedded.process import ServerRefused, lock, options, spawn, tex
 from nightferry.errors import ConfigError
 from nightferry.state import Account, barred, make, server_account
 
-RECOVERY_SECONDS = 300  # after a crash the server replays its log before it answers
+RECOVERY_SECONDS = 3600  # after a crash the server replays its log before it answers
 SHUTDOWN_SECONDS = 60
 LARGEST_LOG = 16 << 20  # bytes; a larger one starts again with the next server
 
@@ -32,10 +35,17 @@ class Embedded:
 
     ``user`` is who the server runs as when we are root. ``log`` is a descriptor that takes what
     the server says, else a file does. ``durable=False`` is for tests: nothing is synced.
+    ``waiting`` is called again and again, with what for, while the server comes up or ends.
     """
 
     def __init__(
-        self, state: Path, *, user: str | None = None, durable: bool = True, log: int | None = None
+        self,
+        state: Path,
+        *,
+        user: str | None = None,
+        durable: bool = True,
+        log: int | None = None,
+        waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.state = state.resolve()
         self.home = self.state / "postgres"
@@ -43,6 +53,7 @@ class Embedded:
         self._user = user
         self._durable = durable
         self._log = log
+        self._waiting = waiting
         self._supervising: int | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -75,14 +86,11 @@ class Embedded:
             for sent, seconds in (
                 (signal.SIGINT, SHUTDOWN_SECONDS),  # "fast": disconnect all, checkpoint
                 (signal.SIGQUIT, 10),  # "immediate": the next start replays the log
-                (signal.SIGKILL, None),
+                (signal.SIGKILL, math.inf),
             ):
                 self._server.send_signal(sent)
-                try:
-                    self._server.wait(seconds)
+                if self._has_ended_within(seconds):
                     break
-                except subprocess.TimeoutExpired:
-                    continue
             self._server = None
         if self._supervising is not None:
             self.dsn = ""
@@ -90,6 +98,18 @@ class Embedded:
             fcntl.flock(self._supervising, fcntl.LOCK_UN)  # a forked child may have a copy
             os.close(self._supervising)
             self._supervising = None
+
+    def _has_ended_within(self, seconds: float) -> bool:
+        assert self._server is not None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._waiting("the server shuts down")
+            try:
+                self._server.wait(min(1.0, max(0.0, deadline - time.monotonic())))
+                return True
+            except subprocess.TimeoutExpired:
+                continue
+        return False
 
     def ended(self) -> int | None:
         """The exit status of a server that ended by itself; None while it runs."""
@@ -160,7 +180,7 @@ class Embedded:
             if log != self._log:
                 os.close(log)
         wait_for(
-            lambda: self.ended() is not None or _answers(socket) or None,
+            lambda: self.ended() is not None or self._answers_now(socket) or None,
             RECOVERY_SECONDS,
             lambda: (
                 f"the server in {data} does not answer after {RECOVERY_SECONDS} s. "
@@ -176,6 +196,12 @@ class Embedded:
         self.dsn = dsn(socket)
         self._record_dsn(self.dsn)
         return self.dsn
+
+    def _answers_now(self, socket: Path) -> bool:
+        if _answers(socket):
+            return True
+        self._waiting("the server starts; after a crash it replays its log first")
+        return False
 
     def _open_log(self) -> tuple[int, int]:
         if self._log is not None:
