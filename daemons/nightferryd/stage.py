@@ -67,18 +67,18 @@ def _unpack(job: Job, settings: Settings, work: Work) -> Staged:
         try:
             store = work.store(copy["location"])
             store.probe()
-            root.unstage(facts["path"])
+            _clear(job, work)
             _from(store, copy["path"], facts, root.staging_place(facts["path"]), work)
             return Staged("ready")
         except Unavailable as error:
             away = error
         except NoRoom:
-            root.unstage(facts["path"])  # others that are smaller may still fit
+            _clear(job, work)  # others that are smaller may still fit
             raise
         except (Refused, Unreadable, FileNotFoundError):
             doubtful += 1
             work.emit(Doubt(copy["copy"]))  # verify has the last word on it
-    root.unstage(facts["path"])
+    _clear(job, work)
     if away is not None:
         raise away
     raise Unreadable(
@@ -104,10 +104,15 @@ def _from(store: Store, path: str, facts: dict[str, Any], place: Any, work: Work
     unpack(source, place, document)
 
 
-def _remove(job: Job, settings: Settings, work: Work) -> Staged:
+def _clear(job: Job, work: Work) -> None:
+    """What was begun there before goes, while it is ours to begin."""
     work.check()
+    work.staging(job.location).unstage(str(job.facts["path"]))
+
+
+def _remove(job: Job, settings: Settings, work: Work) -> Staged:
     try:
-        work.staging(job.location).unstage(str(job.facts["path"]))
+        _clear(job, work)
     except Retry as error:
         return Staged("leaving", str(error))
     return Staged("gone")
@@ -116,10 +121,9 @@ def _remove(job: Job, settings: Settings, work: Work) -> Staged:
 def _conclude(job: Job, settings: Settings, work: Work) -> Staged:
     """The manifest, the command, and last the .done: who waits for it finds all else."""
     facts: dict[str, Any] = job.facts
-    root = work.staging(job.location)
-    root.unstage(facts["path"])
-    folder = root.staging_place(facts["path"])
-    _put(work.store(job.location), f"{facts['path']}/{MANIFEST}", job.about, facts["manifest"])
+    _clear(job, work)
+    folder = work.staging(job.location).staging_place(facts["path"])
+    _put(job, work, MANIFEST, facts["manifest"])
     outcome = ""
     if facts["command"]:
         words = settings.commands.get(facts["command"])
@@ -129,17 +133,19 @@ def _conclude(job: Job, settings: Settings, work: Work) -> Staged:
                 f"no command {facts['command']!r} under stage: commands: in nightferry.yaml",
             )
         outcome = _run(words, folder / MANIFEST, work)
-    _put(work.store(job.location), f"{facts['path']}/{DONE}", job.about, {"outcome": outcome})
+    _put(job, work, DONE, {"outcome": outcome})
     return Staged("ready", outcome)
 
 
-def _put(store: Store, path: str, token: str, document: object) -> None:
+def _put(job: Job, work: Work, name: str, document: object) -> None:
     from hashlib import sha256
 
+    store, path = work.store(job.location), f"{job.facts['path']}/{name}"
     text = json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
-    with store.write(path, token) as out:
+    with store.write(path, job.about) as out:
         out.write(text)
         out.finish()
+    work.check()
     store.publish(out.path, path, sha256(text).hexdigest())
 
 
