@@ -1,9 +1,10 @@
 -- 'nf get': where a file's bytes can be read from.
 
 -- name: file
--- With its owner, where it is not public yet ('' = nobody knows).
+-- With its owner, where it is not public yet. What nobody is known to own is given to whoever can read the archive,
+-- and could take it out of the tar with tar.
 SELECT f.id, f.path, f.size, f.sha256, f.night, f.mtime_ns, f.public_after,
-       CASE WHEN f.public_after <= now() THEN '{}'::text[] ELSE ARRAY[coalesce(f.owner, '')] END AS closed FROM raw_data_file f WHERE f.id = %(file)s;
+       CASE WHEN f.owner IS NULL OR f.public_after <= now() THEN '{}'::text[] ELSE ARRAY[f.owner] END AS closed FROM raw_data_file f WHERE f.id = %(file)s;
 
 -- name: sources
 -- Every present copy: of a package that has the file as a stretch of its bytes, or of the file itself.

@@ -18,18 +18,6 @@ def nf(two_sites: Ground, database: str, tmp_path: Path) -> Nf:
     return Nf(database, tmp_path, f"{{{places}}}")
 
 
-@pytest.fixture(autouse=True)
-def _mine(two_sites: Ground) -> None:
-    """Every frame is the tester's own, from its registration on."""
-    two_sites.ask(
-        "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN NEW.owner := '{asker()}'; RETURN NEW; END $$"
-    )
-    two_sites.ask(
-        "CREATE TRIGGER mine BEFORE INSERT ON raw_data_file FOR EACH ROW EXECUTE FUNCTION mine()"
-    )
-
-
 def spoil(site: Ground, location: str, content: bytes) -> None:
     """One byte within ``content`` is another one, in the package at ``location``."""
     path = site.one("SELECT path FROM physical_copy WHERE location = %s", location)
@@ -173,9 +161,9 @@ def test_a_file_is_its_owners_until_it_is_public(two_sites: Ground, nf: Nf, tmp_
 def test_an_operator_says_why_and_it_is_kept(two_sites: Ground, nf: Nf, tmp_path: Path) -> None:
     two_sites.put("f1.fits", frame(1))
     two_sites.travel()
-    two_sites.ask("UPDATE raw_data_file SET owner = NULL")
     out = str(tmp_path / "out.fits")
-    assert "of an unknown owner" in nf("get", "f1.fits", "-o", out).err
+    assert nf("owner", "set", "f1.fits", "pi").code == 0
+    assert "may not be seen" in nf("get", "f1.fits", "-o", out).err
     assert nf("get", "f1.fits", "-o", out, "--override", "a check of the focus").code == 0
     (told,) = two_sites.ask("SELECT detail FROM event WHERE what = 'seen by override'")
     assert told.detail == {"override": "a check of the focus"}

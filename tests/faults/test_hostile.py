@@ -415,7 +415,7 @@ def test_two_ways_to_write_an_accent_are_two_files(
     nf = Nf(database, tmp_path, places)
     for number, name in enumerate(names):
         out = tmp_path / f"out{number}"
-        assert nf("get", name, "-o", str(out), "--override", "a test").code == 0
+        assert nf("get", name, "-o", str(out)).code == 0
         assert out.read_bytes() == frame(number)
     two_sites.reap()
     assert two_sites.answer() == "YES"

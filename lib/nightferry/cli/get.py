@@ -32,8 +32,8 @@ def command(
 
     It is read by its place in the package and compared with its SHA-256; OUT appears only when all
     of it agrees, and nothing is overwritten. A copy that has other bytes is said, and verify reads
-    it again. As for staging, it is for its owner, the members of the group of that name, and
-    everyone once it is public.
+    it again. What has an owner is for them, the members of the group of that name, and everyone
+    once it is public.
 
     JSON: {"file", "path", "night", "size", "sha256", "out", "from": location or null,
     "bad": [{"location", "path", "why"}], "away": [{"location", "path", "why"}]}
