@@ -12,7 +12,8 @@ from nightferry.catalogs.files import read
 from nightferry.catalogs.tap import Tap
 
 from tests.daemons.ground import Ground, ground
-from tests.daemons.test_calibrate import REFCAT2, exposures, states
+from tests.daemons.night_of_stars import REFCAT2, exposures
+from tests.daemons.test_calibrate import states
 from tests.typed import Nf
 from tests.unit.test_catalogs import StandIn, archive
 

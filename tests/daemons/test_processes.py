@@ -190,7 +190,7 @@ def test_a_daemon_waits_for_a_missing_migration_and_says_what_to_run(
         wait_until(lambda: "nf migrate" in daemon.said(), 30, "its word on the migration")
         assert daemon.process.poll() is None
         migrate(empty_database)
-        wait_until(lambda: "the database is back" in daemon.said(), 30, "its beginning")
+        wait_until(lambda: "nf config apply" in daemon.said(), 30, "its word on what comes next")
         assert daemon.stop() == 0
     site.db.close()
 

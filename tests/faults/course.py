@@ -67,13 +67,13 @@ class Course:
 
     def points(self, scene: Scene) -> list[Point]:
         """The points at which a scene is hit: all of it, but what is tried in a scene like it."""
-        found = self._points(scene)
+        found = self.every_point(scene)
         if not scene.like:
             return found
-        there = {p.at for p in self._points(SCENES[scene.like][0])}
+        there = {p.at for p in self.every_point(SCENES[scene.like][0])}
         return [p for p in found if p.at not in there or p.call in HIT_ANYWAY]
 
-    def _points(self, scene: Scene) -> list[Point]:
+    def every_point(self, scene: Scene) -> list[Point]:
         """Every distinct point of a scene: its process is run and traced, once each."""
         if scene.name in self._known:
             return self._known[scene.name]
@@ -88,7 +88,7 @@ class Course:
     def tried_elsewhere(self, scene: Scene) -> list[Point]:
         """The points of a scene that are tried in the scene that it is like."""
         here = set(self.points(scene))
-        return [p for p in self._points(scene) if p not in here]
+        return [p for p in self.every_point(scene) if p not in here]
 
     def calls(self, scene: Scene, process: str, place: Place) -> list[Call]:
         """What a process of a scene asks of the system, in its order."""

@@ -29,7 +29,7 @@ def test_a_kill_or_an_error_at_any_point_leaves_nothing_lost_doubled_or_half_vis
     course: Course, name: str
 ) -> None:
     scene, _ = SCENES[name]
-    points = course.points(scene)
+    points = course.every_point(scene)
     assert len(points) > 30
     faults = campaign.faults(points, name, None)
     random.Random(name).shuffle(faults)

@@ -30,7 +30,7 @@ locations:
            settle: {quiet: 0.5 s, looks: 2, looks_apart: 0.3 s, sweep_today: 1 s, sweep_all: 5 s}}
   buffer: {site: home, type: BUFFER, failure_domain: camera, reap: plan}
   disk-a: {site: home, type: LONG_TERM_ARCHIVE, failure_domain: disk-a}
-  disk-b: {site: home, type: LONG_TERM_ARCHIVE, failure_domain: disk-b}
+  disk-b: {site: home, type: LONG_TERM_ARCHIVE, failure_domain: disk-b, bandwidth: {rate: 60 MB}}
   tables: {site: home, type: SOURCE, failure_domain: camera, content: photometry,
            settle: {quiet: 0.5 s, looks: 2, looks_apart: 0.3 s}}
   sky: {site: home, type: SOURCE, failure_domain: camera, content: images,

@@ -42,9 +42,9 @@ def test_the_stars_of_a_table_are_looked_for_where_they_were_in_its_year() -> No
         assert done.fit is not None, done.advice
         assert done.matched >= 118
         assert done.fit.value == pytest.approx(truth.zero_point, abs=4 * done.fit.fit_error)
-        # Ten years later the same places are those of no star.
+        # Ten years later the same places are those of the slowest stars alone.
         late = replace(seen, middle=MOMENT + timedelta(days=365.25 * YEARS))
-        assert calibrate(late, {"gaia-dr2": known}, request).reason == "no match"
+        assert calibrate(late, {"gaia-dr2": known}, request).matched < 24
 
 
 @pytest.mark.parametrize("years", [YEARS, -YEARS])

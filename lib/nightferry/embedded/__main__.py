@@ -61,13 +61,13 @@ def main() -> int:
 
 
 def _asker(notify: sdnotify.SystemdNotifier) -> Callable[[str], None]:
-    """Asks for more time at most once a second, however often we look."""
-    asked = -1.0
+    """Asks for more time at most once a second for each thing, however often we look."""
+    asked, told = -1.0, ""
 
     def ask(what: str) -> None:
-        nonlocal asked
-        if time.monotonic() - asked >= 1:
-            asked = time.monotonic()
+        nonlocal asked, told
+        if what != told or time.monotonic() - asked >= 1:
+            asked, told = time.monotonic(), what
             notify.notify(f"STATUS={what}\n{MORE_TIME}")
 
     return ask
