@@ -19,6 +19,7 @@ from nightferry.transports import LocalTransport, NotTheParcel, Parcel, Sent
 from nightferryd import transfer
 
 from tests.daemons.ground import NIGHT, Ground, frame, ground, tree
+from tests.pace import took
 
 SLOW = {"settings": {"bandwidth": {"rate": "400 kB"}}}
 
@@ -196,10 +197,10 @@ def test_what_is_proposed_is_right_for_a_link_that_is_known(two_sites: Ground) -
         found = json.loads(nf(two_sites, *words, "--json"))
         told = nf(two_sites, *words)
     assert found["streams"] == 2
-    assert found["rate"] == pytest.approx(10e6, rel=0.15)  # its setting out is in the time
-    assert found["setup_seconds"] == pytest.approx(0.1, rel=0.15)
-    assert found["bundle_size"] == pytest.approx(600 * 10e6, rel=0.15)
-    assert found["package_size_least"] == pytest.approx(20 * 0.1 * 5e6, rel=0.2)
+    assert took(1 / found["rate"], 1 / 10e6)  # its setting out is in the time
+    assert took(found["setup_seconds"], 0.1)
+    assert found["bundle_size"] == pytest.approx(600 * found["rate"], rel=0.01)
+    assert took(found["package_size_least"], 20 * 0.1 * 5e6)
     assert "Write streams: 2 into the route's settings" in told
 
 
