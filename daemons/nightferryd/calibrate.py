@@ -14,23 +14,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nightferry import calibrating, catalogs, images, jobs
-from nightferry.calibrating import Fetched, Result, Source
-from nightferry.catalogs import loading
+from nightferry import jobs
 from nightferry.child import Work
 from nightferry.conduct import nearest
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
 from nightferry.errors import Retry
-from nightferry.images import NewMaster
 from nightferry.instruments.definitions import Instruments
 from nightferry.instruments.photometry import Photometry
 from nightferry.jobs import Job, Wanted
-from nightferry.photometry import transformations
-from nightferry.photometry.result import PREFERRED, Request
-from nightferry.photometry.zeropoint import STARS
+from nightferry.photometry.choices import MASTER_DAYS, PREFERRED, STARS
+from nightferry.yamlfile import shipped
+
+if TYPE_CHECKING:  # numpy and astropy come with the first frame: a daemon that waits has neither
+    from nightferry import catalogs
+    from nightferry.calibrating import Fetched, Result
+    from nightferry.images import NewMaster
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,23 @@ class Settings:
     remote: tuple[str, ...] = ()  # of these: asked of their archive where the cache has no tile
     min_stars: int = STARS
     transformations: Path | None = None  # a folder of one's own; absent: those that come with it
-    master_days: int = (
-        images.DAYS
-    )  # a frame's bias, dark and flat are of a night no farther than this
+    master_days: int = MASTER_DAYS  # a frame's masters are of a night no farther than this
     cosmic_rays: bool = True  # of images; without them a frame takes a third of the time
 
     def __post_init__(self) -> None:
-        known = list(catalogs.definitions())
+        known = sorted(file.stem for file in shipped("catalogs").glob("*.yaml"))
         for key in ("catalogs", "remote"):
             for name in getattr(self, key):
                 if name not in known:
                     raise ValueError(f"{key}: there is no catalogue {name!r}{nearest(name, known)}")
 
 
-def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:
+def calibrate(job: Job, settings: Settings, work: Work) -> "tuple[Result, ...]":
+    from nightferry import calibrating, catalogs, images
+    from nightferry.calibrating import Fetched, Source
+    from nightferry.photometry import transformations
+    from nightferry.photometry.result import Request
+
     facts: dict[str, Any] = job.facts
     content = _read(job, work)
     instruments = Instruments.load(work.instruments)
@@ -70,7 +74,7 @@ def calibrate(job: Job, settings: Settings, work: Work) -> tuple[Result, ...]:
             source, zone=facts["zone"], turnover=facts["turnover"], label=facts["label"]
         )
 
-    def keep_tile(definition: catalogs.Definition, found: catalogs.Found) -> None:
+    def keep_tile(definition: "catalogs.Definition", found: "catalogs.Found") -> None:
         work.emit(Fetched(definition.key, found, definition.tap.url if definition.tap else ""))
 
     def open_file(path: str) -> BufferedReader:
@@ -104,14 +108,19 @@ def _read(job: Job, work: Work) -> bytes:
     return content
 
 
-def record(tx: Tx, job: Job, results: tuple[Result, ...]) -> Iterator[tuple[str, Wanted]]:
+def record(tx: Tx, job: Job, results: "tuple[Result, ...]") -> Iterator[tuple[str, Wanted]]:
+    from nightferry import calibrating
+
     for result in results:
         calibrating.record(tx, result)
     yield from ()
 
 
-def keep(tx: Tx, job: Job, got: Fetched | NewMaster) -> Iterator[tuple[str, Wanted]]:
-    if isinstance(got, NewMaster):
+def keep(tx: Tx, job: Job, got: "Fetched | NewMaster") -> Iterator[tuple[str, Wanted]]:
+    from nightferry import catalogs, images
+    from nightferry.catalogs import loading
+
+    if isinstance(got, images.NewMaster):
         images.record_master(tx, got)
         return
     loading.store(tx, catalogs.definitions()[got.catalog], got.found, got.source)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from nightferry.calibrating import Datum, targets_among
 from nightferry.catalogs.sky import separation
 from nightferry.db import Tx
+from nightferry.photometry.choices import STARS as FEWEST
 from nightferry.photometry.ensemble import FRAMES, Frame, Night, solve
 from nightferry.photometry.measured import NotCalibrated
 from nightferry.photometry.product import STARS
 from nightferry.photometry.times import bjd_tdb, mjd_utc
-from nightferry.photometry.zeropoint import STARS as FEWEST
 from nightferry.photometry.zeropoint import ColourTerm
 
 _ALIKE = ("night", "source_location", "instrument", "band", "unit", "catalog", "transformation")

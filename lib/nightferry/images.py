@@ -30,10 +30,10 @@ from nightferry.instruments import Hdu, Instruments, Value, derive
 from nightferry.instruments.keywords import Header
 from nightferry.photometry import absent, product
 from nightferry.photometry.calibration import calibrate
+from nightferry.photometry.choices import MASTER_DAYS
 from nightferry.photometry.measured import NotCalibrated, Reading, Unusable
 from nightferry.photometry.result import Calibration, Request
 
-DAYS = 7  # from a frame to the night of its masters
 MOST_FRAMES = 60  # of a night, in one master
 _SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".gz")
 _FEW = 5  # stars of a catalogue that say little of a position
@@ -59,7 +59,7 @@ class Darkroom:
     keep: Callable[[NewMaster], None]
     corrections: Mapping[str, Value | None] = field(default_factory=dict)  # of the image's header
     folder: Path | None = None  # of frames that were never registered
-    days: int = DAYS
+    days: int = MASTER_DAYS
     cosmic_rays: bool = True
 
 

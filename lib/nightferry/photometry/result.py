@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nightferry.catalogs.base import Stars
+from nightferry.photometry.choices import PREFERRED, STARS
 from nightferry.photometry.measured import Exposure, NotCalibrated
 from nightferry.photometry.transformations import Transformation
-from nightferry.photometry.zeropoint import STARS, ColourTerm, ZeroPoint
+from nightferry.photometry.zeropoint import ColourTerm, ZeroPoint
 
 Array = NDArray[np.float64]
 Names = NDArray[np.object_]
-
-PREFERRED = ("gaia-dr3", "refcat2", "ps1", "gaia-dr2", "apass", "landolt")
 
 
 @dataclass(frozen=True)

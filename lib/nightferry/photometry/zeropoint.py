@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nightferry.photometry import few
+from nightferry.photometry.choices import STARS
 from nightferry.photometry.measured import NotCalibrated
 from nightferry.photometry.mixture import Mixture, fit
 
@@ -23,7 +24,6 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 STARS_FOR_COLOUR = 6  # below, the colour term is the instrument's
-STARS = 5  # below, there is no zero point unless somebody asked for it
 STARS_A_TERM = 15  # of a polynomial over the field
 _ORDERS = (0, 1, 2)
 _LEAST_SPREAD = 0.05  # mag of colour: below, a slope means nothing

@@ -11,7 +11,8 @@ from nightferry.cli.context import Context, json_option, pass_nf
 from nightferry.cli.named import NIGHT
 from nightferry.db import Row
 from nightferry.instruments.definitions import Instruments
-from nightferry.photometry.zeropoint import STARS, ColourTerm
+from nightferry.photometry.choices import STARS
+from nightferry.photometry.zeropoint import ColourTerm
 
 _COLUMNS = (
     "id", "made", "state", "current", "reason", "advice", "night", "source_location", "instrument",

@@ -21,8 +21,8 @@ from nightferry.errors import ConfigError
 from nightferry.instruments.definitions import Instruments
 from nightferry.instruments.photometry import Photometry
 from nightferry.photometry import transformations
-from nightferry.photometry.result import PREFERRED, Request
-from nightferry.photometry.zeropoint import STARS
+from nightferry.photometry.choices import PREFERRED, STARS
+from nightferry.photometry.result import Request
 
 
 @click.command(epilog=show.EXIT_CODES)
