@@ -4,6 +4,7 @@ The peers are promises; beside the start, as many empty Python units that say RE
 """
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from nightferry.testing.sites import wait_until
 
 from tests.bench.ground import Ground
 from tests.bench.lines import Line, Result, result
-from tests.systemd.conftest import HOST, build_wheel, installed
+from tests.systemd.conftest import HOST, OBSERVATORY, build_wheel, installed
 from tests.systemd.host import CONFIG, DAEMONS, Host
 from tests.systemd.machine import Machine, why_not
 
@@ -91,6 +92,9 @@ def _host(ground: Ground) -> Iterator[Host]:
             text = "\n".join(x for x in HOST.splitlines() if not x.startswith("timing"))
             text = text.replace("tables: /data/tables, sky: /data/sky, ", "")  # one camera
             machine.write(CONFIG, text + "\n")
+            observatory = re.sub(r",\n +settle: \{.*\}(?=\})", "", OBSERVATORY)
+            machine.write("/etc/nightferry/observatory.yaml", observatory)
+            machine.run("nf", "config", "apply")
             for daemon in DAEMONS:
                 machine.write(f"/etc/systemd/system/empty-{daemon}.service", EMPTY)
             machine.run("systemctl", "daemon-reload")
