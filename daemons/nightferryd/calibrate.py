@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from nightferry import jobs
 from nightferry.child import Work
-from nightferry.conduct import nearest
 from nightferry.daemon import JobDaemon, command
 from nightferry.db import Tx
 from nightferry.errors import Retry
@@ -26,7 +25,7 @@ from nightferry.instruments.definitions import Instruments
 from nightferry.instruments.photometry import Photometry
 from nightferry.jobs import Job, Wanted
 from nightferry.photometry.choices import MASTER_DAYS, PREFERRED, STARS
-from nightferry.yamlfile import shipped
+from nightferry.yamlfile import nearest, shipped
 
 if TYPE_CHECKING:  # numpy and astropy come with the first frame: a daemon that waits has neither
     from nightferry import catalogs

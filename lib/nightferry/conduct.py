@@ -1,7 +1,6 @@
 """How every daemon conducts itself: its configuration read at start and on SIGHUP, and what it says
 while its database is of no use to it."""
 
-import difflib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from nightferry.config import HostConfig
 from nightferry.db import DatabaseAway, Refused, SchemaMismatch, Tx, first_line
 from nightferry.errors import ConfigError, NightferryError
 from nightferry.log import tell
+from nightferry.yamlfile import nearest
 
 MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"  # of systemd, while we wait for what we can name
 
@@ -63,7 +63,7 @@ def check_names(tx: Tx, host: HostConfig) -> None:
         if name not in known[what]:
             raise ConfigError(
                 f"{yamlfile.place_of(host.path, *keys)}: the observatory has no {what} {name!r}"
-                f"{nearest(name, known[what])}. If it is new: nf config apply first"
+                f"{nearest(name, sorted(known[what]))}. If it is new: nf config apply first"
             )
 
 
@@ -72,13 +72,7 @@ def _nearest_folder(missing: Path) -> str:
         beside = [p.name for p in missing.parent.iterdir() if p.is_dir()]
     except OSError:
         return ""
-    return nearest(missing.name, beside)
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """``; did you mean …?`` for a message about a name that nobody knows."""
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+    return nearest(missing.name, sorted(beside))
 
 
 def read_again(attention: Attention, host: HostConfig, take: Callable[[HostConfig], None]) -> None:

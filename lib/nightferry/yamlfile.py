@@ -11,7 +11,7 @@ import enum
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any, NewType, TypeVar
@@ -71,6 +71,12 @@ def parse(text: str, kind: type[T], source: str = "text") -> T:
     if node is None:
         node = yaml.MappingNode("tag:yaml.org,2002:map", [])
     return typing.cast(T, _Reader(source).read(node, kind, "the file"))
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """``; did you mean …?`` for a message about a name that nobody knows; else those that are."""
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
 def place_of(path: Path | None, *keys: str) -> str:
@@ -145,8 +151,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for key, (key_node, value) in self._mapping(node, name).items():
             if key not in fields:
-                near = difflib.get_close_matches(key, fields, 1, 0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(fields)}"
+                hint = nearest(key, fields)
                 raise self.fail(key_node, f"unknown key {key!r} in {name}{hint}")
             values[fields[key].name] = self.read(value, hints[fields[key].name], key)
         for field in fields.values():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons.ground import Ground, ground
+from tests.object_server import Server, seaweed
 
 
 @pytest.fixture
@@ -14,3 +15,10 @@ def two_sites(database: str, tmp_path: Path) -> Iterator[Ground]:
     made = ground(tmp_path, database)
     yield made
     made.db.close()
+
+
+@pytest.fixture(scope="module")
+def objects() -> Iterator[Server]:
+    """A real object store for archives in buckets."""
+    with seaweed() as started:
+        yield started

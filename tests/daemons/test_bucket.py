@@ -13,15 +13,9 @@ from nightferry.stores.s3.temporaries import forget
 
 from tests.daemons.bucketed import archived_in, bucket, nf
 from tests.daemons.ground import Ground
-from tests.object_server import Server, seaweed
+from tests.object_server import Server
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def objects() -> Iterator[Server]:
-    with seaweed() as started:
-        yield started
 
 
 @pytest.fixture

@@ -22,15 +22,9 @@ from tests.daemons.bucketed import archived_in, bucket, nf
 from tests.daemons.ground import NIGHT, TRAVEL, Ground, ground
 from tests.daemons.staged import NOTHING
 from tests.daemons.test_scrub import grow_old
-from tests.object_server import Server, rclone, seaweed
+from tests.object_server import Server, rclone
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def objects() -> Iterator[Server]:
-    with seaweed() as started:
-        yield started
 
 
 @pytest.fixture

@@ -13,17 +13,11 @@ from click.testing import CliRunner
 from nightferry.cli import nf as commands
 
 from tests.daemons.ground import Ground, frame, ground
-from tests.object_server import Server, seaweed
+from tests.object_server import Server
 from tests.refusing import Refusing, in_front_of
 
 pytestmark = pytest.mark.slow
 ALL = ("dome", "ingest"), ("dome", "package"), ("dome", "verify"), ("dome", "transfer"), ("center", "verify")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def objects() -> Iterator[Server]:
-    with seaweed() as started:
-        yield started
 
 
 @pytest.fixture

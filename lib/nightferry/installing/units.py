@@ -1,6 +1,5 @@
 """What is to be laid: each shipped file with its place, and the drop-ins of this host."""
 
-import difflib
 import sys
 from pathlib import Path
 
@@ -58,13 +57,12 @@ def checked_runs(host: HostConfig) -> tuple[str, ...]:
     Raises:
         ConfigError: it names one that there is not.
     """
-    known = known_daemons()
+    known = sorted(known_daemons())
     for name in host.runs:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
             raise ConfigError(
-                f"{yamlfile.place_of(host.path, 'runs')}: there is no daemon {name!r}; {hint}"
+                f"{yamlfile.place_of(host.path, 'runs')}: there is no daemon {name!r}"
+                f"{yamlfile.nearest(name, known)}"
             )
     return host.runs
 
