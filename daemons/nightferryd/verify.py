@@ -55,7 +55,7 @@ class Seen:
     how: str = "cache"
     detail: str = ""
     began: datetime | None = None  # by an earlier claim that gave way, and this one went on
-    set_aside: tuple[tuple[str, str], ...] = ()  # (path before, path now) of bad bytes in the way
+    set_aside: str | None = None  # where bad bytes that had the name lie now
     sidecar: str = ""  # what was wrong with it: it is no part of what was read
 
     def but(self, state: str, detail: str) -> "Seen":
@@ -178,11 +178,11 @@ def _publish(
     """The read bytes get their final name; known bad bytes that have it are set aside first.
 
     Only what is in the way is moved, and only if it is what was seen there while the claim was
-    ours: whoever took over meanwhile may have published.
+    ours: whoever took over meanwhile may have published. What an earlier claim moved, and could
+    not say so any more, is told too.
     """
     facts: dict[str, Any] = job.facts
-    final = facts["path"]
-    moved: list[tuple[str, str]] = []
+    final, token = facts["path"], str(facts["id"])
     tried: set[str] = set()
     work.check()
     while True:
@@ -193,7 +193,7 @@ def _publish(
             name = final
             if where != final:
                 store.publish(where, final, facts["sha256"])
-            return replace(seen, set_aside=tuple(moved))
+            return replace(seen, set_aside=store.aside(final, token) if facts["replaces"] else None)
         except Occupied as error:
             if name in tried or not facts["replaces"]:
                 return replace(seen, state="quarantine", detail=str(error))
@@ -201,7 +201,7 @@ def _publish(
         with suppress(FileNotFoundError):  # it went by itself
             there = store.stat(name)
             work.check()
-            moved.append((name, store.set_aside(name, str(facts["id"]), there)))
+            store.set_aside(name, token, there)
 
 
 def _publish_sidecar(store: Store, final: str, sidecar: Sidecar) -> None:
@@ -244,8 +244,8 @@ def record(tx: Tx, job: Job, seen: Seen) -> Iterator[tuple[str, Wanted]]:
             ended=job.claimed_at + timedelta(seconds=seen.seconds), outcome=seen.outcome,
             sha256=seen.sha256, size=seen.size, how=seen.how, detail=seen.detail,
         )  # fmt: skip
-    for was, now in seen.set_aside:
-        tx.run("verify.set_aside", location=job.location, was=was, path=now)
+    if seen.set_aside is not None:
+        tx.run("verify.set_aside", location=job.location, was=facts["path"], path=seen.set_aside)
     if seen.state == "quarantine":
         tx.run(
             "verify.quarantine", location=job.location, path=facts["path"],

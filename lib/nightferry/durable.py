@@ -207,6 +207,11 @@ class Root(Place):
         """
         return self._keep(path, _kept(SET_ASIDE, path, token), seen)
 
+    def aside(self, path: str, token: str) -> str | None:
+        """Where :meth:`set_aside` has put a file; None: it has put none there."""
+        entry = _kept(SET_ASIDE, path, token)
+        return entry if self._stat_if_there(entry) else None
+
     def _keep(self, path: str, entry: str, seen: Seen | None = None) -> str:
         with writing(self.location, path):
             here, kept = self._stat_if_there(path), self._stat_if_there(entry)

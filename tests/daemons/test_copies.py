@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from nightferry.durable import Root
 
 from tests.daemons.ground import Ground, frame
 
@@ -99,9 +100,31 @@ def test_an_archive_copy_that_rots_is_repaired_from_another_copy_and_its_bytes_a
     archived.once("center", "archive")
     archived.once("center", "verify")
     assert package.read_bytes() == good
-    aside = archived.sites.path("archive-a") / ".nightferry" / "set-aside"
-    assert [p.read_bytes() for p in aside.rglob("*.tar")] == [bad]
+    root = archived.sites.path("archive-a")
+    (aside,) = (root / ".nightferry" / "set-aside").rglob("*.tar")
+    assert aside.read_bytes() == bad
+    assert said_to_be_corrupt(archived) == str(aside.relative_to(root))
     assert archived.answer() == "YES"
+
+
+def test_bad_bytes_that_a_dead_claim_set_aside_are_said_to_lie_there(archived: Ground) -> None:
+    """Killed after the bad bytes were moved, and before the good ones had their name."""
+    package = package_at(archived, "archive-a")
+    flip(package)
+    read_long_ago(archived, "archive-a")
+    archived.once("center", "verify")
+    archived.once("center", "archive")
+    path = str(package.relative_to(archived.sites.path("archive-a")))
+    token = archived.one("SELECT id FROM physical_copy WHERE state = 'arriving'")
+    with Root.unmarked(archived.sites.path("archive-a")) as root:
+        moved = root.set_aside(path, str(token))
+    archived.once("center", "verify")
+    assert said_to_be_corrupt(archived) == moved
+    assert archived.answer() == "YES"
+
+
+def said_to_be_corrupt(site: Ground) -> str:
+    return str(site.one("SELECT path FROM physical_copy WHERE state = 'corrupt'"))
 
 
 def test_an_archive_copy_is_repaired_from_the_other_archive_when_no_buffer_has_it_any_more(

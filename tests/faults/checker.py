@@ -43,6 +43,8 @@ NO_TWINS = {
       GROUP BY 1, 2 HAVING count(*) > 1""",
     "two jobs of one kind and subject": "SELECT kind, subject FROM job GROUP BY 1, 2 HAVING count(*) > 1",
     "a job that was finished twice": "SELECT id FROM job_done GROUP BY 1 HAVING count(*) > 1",
+    "a file that was calibrated twice": """SELECT file FROM calibration GROUP BY file, part
+      HAVING count(*) > 1""",
     "two open deletions of one thing": """SELECT coalesce(package, file) FROM deletion
       WHERE closed IS NULL GROUP BY 1 HAVING count(*) > 1""",
 }  # fmt: skip
@@ -80,6 +82,9 @@ UNION ALL SELECT 'blocked ' || kind, count(*)::text FROM blocked GROUP BY kind
 UNION ALL SELECT 'in quarantine', count(*)::text FROM quarantine WHERE released IS NULL
 UNION ALL SELECT 'staged: ' || state, count(*)::text FROM staged_package GROUP BY state
 UNION ALL SELECT 'requests: ' || state, count(*)::text FROM staging GROUP BY state
+UNION ALL SELECT 'calibrations, ' || k.state || ', ' || (t.calibration IS NOT NULL), count(*)::text FROM calibration k
+  LEFT JOIN calibration_table t ON t.calibration = k.id GROUP BY k.state, t.calibration IS NOT NULL
+UNION ALL SELECT 'magnitudes of targets', count(*)::text FROM reduced_datum WHERE superseded IS NULL
 UNION ALL SELECT 'lost', count(*)::text FROM lost_file
 UNION ALL SELECT 'jobs ' || kind, count(*)::text FROM job
   WHERE subject NOT LIKE 'temporaries@%' GROUP BY kind -- a look for those is due now and then
@@ -145,7 +150,9 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
         bad_sidecars = set(told.fetchall())
         replaced = connection.execute(REPLACED.encode())
         bad_copies = {(place, str(token), path): digest for place, token, path, digest in replaced}
-        for place, path, digest, size, state in copies.fetchall():
+        rows = copies.fetchall()
+        said_bad = {(place, path) for place, path, _, _, state in rows if state == "corrupt"}
+        for place, path, digest, size, state in rows:
             there = folder / ROOTS[place] / path
             if state == "present":
                 if not there.is_file():
@@ -164,7 +171,9 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
             told_of = kept[1] == "set-aside" and (place, "/".join(kept[3:])) in bad_sidecars
             what = (place, kept[2], "/".join(kept[3:]).removesuffix(".sha256")) if kept[3:] else ()
             if kept[1] == "set-aside" and what in bad_copies:
-                told_of = path.suffix == ".sha256" or sum_of(path) != bad_copies[what]
+                told_of = path.suffix == ".sha256" or (
+                    sum_of(path) != bad_copies[what] and (place, "/".join(kept)) in said_bad
+                )
             if path.is_file() and not told_of:
                 wrong.append(f"left: {place}: in the trash: {path}")
     return wrong

@@ -13,7 +13,7 @@ from nightferry.testing.sites import wait_until
 
 from tests.faults import checker, tracing
 from tests.faults.faults import KILL
-from tests.faults.scenes import SCENES, Place, Scene, Scenery
+from tests.faults.scenes import SCENES, TRAVEL, Place, Scene, Scenery
 from tests.faults.stage import HELD, worker_file
 from tests.faults.tracing import Call, Point
 
@@ -21,11 +21,6 @@ ROUNDS = 5
 AIMS = 10
 AND_ON = 10  # after one fault in so many, a whole round more is run: all stays as it is
 HIT_ANYWAY = ("renameat2", "linkat", "unlinkat", "fsync")  # in each of two scenes that are alike
-TRAVEL = (
-    ("dome", "ingest"), ("dome", "package"), ("dome", "verify"), ("dome", "transfer"),
-    ("center", "verify"), ("center", "archive"), ("center", "verify"), ("dome", "transfer"),
-    ("dome", "reap"), ("center", "reap"),
-)  # fmt: skip
 # What only has to wait has waited: backoffs, leases and graces are over, and what is done now and
 # then is due.
 TIME_PASSES = (

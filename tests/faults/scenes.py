@@ -15,11 +15,15 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from nightferry.catalogs import Found
+from nightferry.catalogs.loading import store
+from nightferry.catalogs.sky import Coverage
 from nightferry.testing import camera
 from nightferry.testing.sites import Sites
 from psycopg.sql import SQL, Identifier
 
 from tests.faults.stage import Stage
+from tests.unit.photometry_files import SKY, table, written
 
 FRAMES = 5  # of 140 kB: a package is written in three pieces
 SETTLE = {
@@ -31,6 +35,12 @@ TIMING = {
     "lease": "20 s", "tick": "0.1 s", "wanted": "0.3 s", "poll": "0.05 s", "probe": "0.2 s",
     "put_off": "0.2 s", "stall": "20 s",
 }  # fmt: skip
+# Every daemon that carries frames, in the order in which they travel.
+TRAVEL = (
+    ("dome", "ingest"), ("dome", "package"), ("dome", "verify"), ("dome", "transfer"),
+    ("center", "verify"), ("center", "archive"), ("center", "verify"), ("dome", "transfer"),
+    ("dome", "reap"), ("center", "reap"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,9 +81,7 @@ class Scene:
     site: str
     argv: tuple[str, ...]
     worker: str = ""
-    ends: str = (
-        "archived"  # how it ends when nothing goes wrong: archived, gone, held, adopted, staged
-    )
+    ends: str = "archived"  # how it ends when nothing goes wrong: archived, gone, held, adopted, staged, calibrated
     like: str = ""
 
     def command(self, place: Place) -> list[str]:
@@ -272,6 +280,23 @@ def _asks_to_work(scenery: Scenery, place: Place) -> None:
         raise RuntimeError(place.log.read_text())
 
 
+def _sees_stars(scenery: Scenery, place: Place) -> None:
+    """The dome's instrument measures stars too. Its frames show none, and were looked at."""
+    sites = replace(place.sites, source={"content": "photometry"}).make()
+    found = Found(SKY.stars, Coverage.whole_sky())
+    database = sites.database
+    try:
+        database.run(lambda tx: store(tx, SKY.definition, found, "a simulated sky"))
+    finally:
+        database.close()
+    place.ask("INSERT INTO target (name, ra, dec) VALUES ('a star', %s, %s)",
+              float(SKY.stars.ra[0]), float(SKY.stars.dec[0]))  # fmt: skip
+    scenery.run(place, "dome", "calibrate")
+    (sites.path("dome-source") / "stars.ecsv").write_bytes(written(table(), "ecsv"))
+    for site, daemon in TRAVEL:
+        scenery.run(place, site, daemon)
+
+
 def _has_no_marker(scenery: Scenery, place: Place) -> None:
     """A new disk for a location that the ledger knows, and that nobody has marked yet."""
     (place.sites.path("archive-b") / ".nightferry-location").unlink()
@@ -296,6 +321,7 @@ OLD_READINGS = Step("read long ago", ARCHIVED, _asks(
 BAD_ARRIVAL = Step("bad arrival", IN_ARCHIVES, _rots_on_its_way)
 BROUGHT_AGAIN = Step("brought again", ARCHIVED, _lost_a_copy_to_rot)
 ASKED_FOR = Step("asked for", ARCHIVED, _asks_to_work)
+MEASURED = Step("measured", ARCHIVED, _sees_stars)
 GARBAGE = Step("garbage", ARCHIVED, _leaves_garbage)
 OLD_ARCHIVE = Step("old archive", ARCHIVED, _has_an_old_archive)
 UNMARKED = Step("unmarked", FRESH, _has_no_marker)
@@ -325,6 +351,7 @@ SCENES: Mapping[str, tuple[Scene, Step]] = {
         (Scene("verify what replaces a corrupt copy", "center", ("verify",), "archive-a",
                like="verify what arrives"), BROUGHT_AGAIN),
         (Scene("stage", "center", ("stage",), "center-work", "staged"), ASKED_FOR),
+        (Scene("calibrate", "dome", ("calibrate",), "dome-source", "calibrated"), MEASURED),
         (Scene("reap files to the trash", "dome", ("reap",), "dome-source", "gone"), PROVEN),
         (Scene("reap packages to the trash", "center", ("reap",), "center-buffer", "gone",
                like="reap files to the trash"), PROVEN),

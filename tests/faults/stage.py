@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 ROOT = Path(__file__).resolve().parents[2]
-DAEMONS = ("ingest", "package", "transfer", "archive", "verify", "reap", "stage")
+DAEMONS = ("ingest", "package", "transfer", "archive", "verify", "reap", "stage", "calibrate")
 _PR_SET_PDEATHSIG = 1
 HELD = 20.0  # seconds that a held process waits for its tracer
 
@@ -36,7 +36,8 @@ class Stage:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.stage", str(theirs.fileno()), dsn],
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": path},
+                # One thread: what is forked has no others.
+                env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -107,7 +108,13 @@ def _warm_up(dsn: str) -> None:
     """What each start would do again: imports, also those of the first session with a database."""
     for name in DAEMONS:
         import_module(f"nightferryd.{name}")
-    for module in ("nightferry.cli", "nightferry.cli.adopt", "nightferry.cli.locations"):
+    for module in (
+        "nightferry.cli",
+        "nightferry.cli.adopt",
+        "nightferry.cli.locations",
+        "nightferry.calibrating",
+        "nightferry.images",
+    ):
         import_module(module)
     from nightferry.db import Database
 

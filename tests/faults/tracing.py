@@ -28,6 +28,7 @@ KINDS = (
     "verify",
     "reap",
     "stage",
+    "calibrate",
     "adopt",
     "locations",
 )

@@ -146,6 +146,9 @@ class Store(Protocol):
     def set_aside(self, path: str, token: str, seen: Stored | None = None) -> str:
         """Move a file to where a person looks at it; where it is now. ``seen`` as for trash."""
 
+    def aside(self, path: str, token: str) -> str | None:
+        """Where ``set_aside`` has put a file; None: it has put none there."""
+
     def temporaries(self) -> Iterator[Abandoned]: ...
 
     def walk(self, under: str = "") -> Iterator[Stored]:

@@ -119,6 +119,9 @@ class PosixStore:
     def set_aside(self, path: str, token: str, seen: Stored | None = None) -> str:
         return self.root.set_aside(path, token, _meant(seen))
 
+    def aside(self, path: str, token: str) -> str | None:
+        return self.root.aside(path, token)
+
     def temporaries(self) -> Iterator[Abandoned]:
         for left in self.root.temporaries():
             yield Abandoned(left.path, left.token, left.modified)

@@ -168,7 +168,11 @@ class UntrashedContract:
 
     def test_what_is_set_aside_is_kept_out_of_the_way(self, store: Store) -> None:
         put(store, "a/b", b"doubtful")
-        kept = store.set_aside("a/b", new_token())
+        token = new_token()
+        assert store.aside("a/b", token) is None
+        kept = store.set_aside("a/b", token)
+        assert store.aside("a/b", token) == kept
+        assert store.aside("a/b", new_token()) is None
         assert [one.path for one in store.walk()] == []
         assert get(store, kept) == b"doubtful"
         with pytest.raises(ValueError):
@@ -208,6 +212,7 @@ class UntrashedContract:
             lambda: store.write(path, new_token()),
             lambda: store.trash(path, new_token()),
             lambda: store.set_aside(path, new_token()),
+            lambda: store.aside(path, new_token()),
         ):
             with pytest.raises(ValueError):
                 verb()

@@ -307,6 +307,14 @@ class S3Store:
         forget(self.bucket, path)
         return entry
 
+    def aside(self, path: str, token: str) -> str | None:
+        entry = kept(SET_ASIDE, path, token)
+        try:
+            look(self.bucket, entry)
+        except FileNotFoundError:
+            return None
+        return entry
+
     # --- everything -------------------------------------------------------------------------------
 
     def walk(self, under: str = "") -> Iterator[Stored]:
