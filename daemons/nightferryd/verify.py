@@ -64,6 +64,15 @@ class Seen:
 
 
 def verify(job: Job, settings: Settings, work: Work) -> Seen:
+    seen = _verify(job, settings, work)
+    if not job.facts["replaces"]:
+        return seen
+    # Also what an earlier claim moved, and could not say so any more.
+    aside = work.store(job.location).aside(str(job.facts["path"]), str(job.facts["id"]))
+    return replace(seen, set_aside=aside)
+
+
+def _verify(job: Job, settings: Settings, work: Work) -> Seen:
     began = time.monotonic()
     facts: dict[str, Any] = job.facts
     store = work.store(job.location)
@@ -178,11 +187,10 @@ def _publish(
     """The read bytes get their final name; known bad bytes that have it are set aside first.
 
     Only what is in the way is moved, and only if it is what was seen there while the claim was
-    ours: whoever took over meanwhile may have published. What an earlier claim moved, and could
-    not say so any more, is told too.
+    ours: whoever took over meanwhile may have published.
     """
     facts: dict[str, Any] = job.facts
-    final, token = facts["path"], str(facts["id"])
+    final = facts["path"]
     tried: set[str] = set()
     work.check()
     while True:
@@ -193,7 +201,7 @@ def _publish(
             name = final
             if where != final:
                 store.publish(where, final, facts["sha256"])
-            return replace(seen, set_aside=store.aside(final, token) if facts["replaces"] else None)
+            return seen
         except Occupied as error:
             if name in tried or not facts["replaces"]:
                 return replace(seen, state="quarantine", detail=str(error))
@@ -201,7 +209,7 @@ def _publish(
         with suppress(FileNotFoundError):  # it went by itself
             there = store.stat(name)
             work.check()
-            store.set_aside(name, token, there)
+            store.set_aside(name, str(facts["id"]), there)
 
 
 def _publish_sidecar(store: Store, final: str, sidecar: Sidecar) -> None:

@@ -106,6 +106,12 @@ def test_what_a_catalogue_is_must_be_said_where_the_file_does_not(tmp_path: Path
     assert definition.key == "gaia-dr2"
 
 
+def test_a_file_without_a_row_is_refused_and_marks_no_tile_complete(tmp_path: Path) -> None:
+    gaia(50)[:0].write(tmp_path / "empty.fits")
+    with pytest.raises(GiveUp, match="no row"):
+        read(tmp_path / "empty.fits", KNOWN, within=(150, 30, 3))
+
+
 def test_where_a_file_is_complete_is_not_guessed_unless_its_stars_fill_a_cone(
     tmp_path: Path,
 ) -> None:

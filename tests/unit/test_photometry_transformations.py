@@ -147,6 +147,12 @@ def test_a_file_of_ones_own_is_read_and_a_wrong_key_is_named(tmp_path: Path) -> 
         ),
         *(("r", "r"), ("r'", "r"), ("sdss g", "g"), ("gp", "g"), ("SDSS-i", "i"), ("zP1", "zP1")),
         *(
+            ("r DECam SDSS c0002 6415.0 1480.0", "r"),
+            ("V Harris c6004", "V"),
+            ("B_Harris_k1002", "B"),
+        ),
+        *(("i SDSS k1020", "i"), ("VR DECam c0007 6300.0 2600.0", None), ("R 6563", None)),
+        *(
             ("PS1 r", "rP1"),
             ("auto", "auto"),
             ("Halpha", None),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from nightferry.photometry import transformations
 from nightferry.photometry.calibration import calibrate
+from nightferry.photometry.measured import NotCalibrated
 from nightferry.photometry.mixture import fit
 from nightferry.photometry.result import Calibration, Request
 from nightferry.photometry.zeropoint import ColourTerm, zero_point
@@ -141,6 +142,9 @@ def test_below_five_stars_there_is_none_unless_somebody_asks() -> None:
     one = keep(whole, np.arange(200) < 3)  # fewer than three matches are no agreement
     alone = calibrate(one, {"gaia-dr2": sky}, Request(transformations=EVANS, min_stars=1))
     assert alone.fit is not None
+    with pytest.raises(NotCalibrated, match="no usable star") as none:
+        zero_point(np.empty(0), np.empty(0), np.empty(0), fewest=1)
+    assert "--min-stars" not in str(none.value)
 
 
 def test_a_zero_point_that_varies_over_the_field_is_found_where_the_stars_allow() -> None:

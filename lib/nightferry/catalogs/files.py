@@ -173,6 +173,8 @@ def read(
         GiveUp: the file, or what it is of, can't be understood.
     """
     columns, about = read_table(path)
+    if not any(len(column) for column in columns.values()):
+        raise GiveUp("not a catalogue", f"{path} has no row: no star was found, or none was asked")
     definition = known[catalog] if catalog else recognise(columns, about, known.values())
     stars = to_stars(columns, definition)
     if not len(stars):

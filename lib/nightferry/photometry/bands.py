@@ -23,6 +23,9 @@ _MARKED = re.compile(r"sdss|sloan|[p'′]$", re.IGNORECASE)
 _PS1 = re.compile(
     r"(?:ps1?|panstarrs|pan-starrs)?[ _.-]*([griz])[ _.-]*(?:p1|ps1?)?", re.IGNORECASE
 )
+# What a list of filters says beside a name and its system: r DECam SDSS c0002 6415.0 1480.0
+_OF_A_LIST = re.compile(r"[ _](?:decam|[a-z]?\d{3,}(?:\.\d+)?)(?![^ _])", re.IGNORECASE)
+_SYSTEM = re.compile(r"sdss|sloan|johnson|cousins|bessel|harris", re.IGNORECASE)
 
 
 def band_of(name: str) -> str | None:
@@ -31,6 +34,8 @@ def band_of(name: str) -> str | None:
     ``R`` and ``Rc`` are Cousins', ``r`` and ``r'`` Sloan's: one letter counts as it is written.
     """
     text = name.strip()
+    if _SYSTEM.search(text):
+        text = _OF_A_LIST.sub("", text)
     if text.lower() == AUTO:
         return AUTO
     if re.search(r"p1|ps1|pan", text, re.IGNORECASE) and (found := _PS1.fullmatch(text)):

@@ -81,9 +81,9 @@ def zero_point(
     """  # fmt: skip
     n = len(difference)
     if n < fewest:
+        fewer = f": ask for it with --min-stars {n}" if n else ""
         raise NotCalibrated(
-            "too few stars",
-            f"{n} usable star(s), and {fewest} are needed: ask for it with --min-stars {max(n, 1)}",
+            "too few stars", f"{n or 'no'} usable star(s), and {fewest} are needed{fewer}"
         )
     errors = np.maximum(errors, _LEAST_ERROR)
     relative = colour - colour_reference
