@@ -151,7 +151,8 @@ def test_a_file_of_ones_own_is_read_and_a_wrong_key_is_named(tmp_path: Path) -> 
             ("V Harris c6004", "V"),
             ("B_Harris_k1002", "B"),
         ),
-        *(("i SDSS k1020", "i"), ("VR DECam c0007 6300.0 2600.0", None), ("R 6563", None)),
+        *(("SR", "r"), ("SG", "g"), ("sr", None), ("i SDSS k1020", "i")),
+        *(("VR DECam c0007 6300.0 2600.0", None), ("R 6563", None)),
         *(
             ("PS1 r", "rP1"),
             ("auto", "auto"),

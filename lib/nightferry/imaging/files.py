@@ -1,13 +1,13 @@
 """The one image of a file: found, refused with its reason, and read in blocks of rows.
 
-Plain FITS, gzip, fpacked, and files with one image in an extension are the same here. Cubes and
-mosaics are refused: which plane, which detector, is for a person to say. A plot can show the first.
+Plain FITS, gzip, bzip2, fpacked, and files with one image in an extension are the same here. Cubes
+and mosaics are refused: which plane, which detector, is for a person to say. A plot can show the
+first.
 """
 
 import io
 import re
 import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from nightferry.instruments import Hdu
 from nightferry.instruments.keywords import Header
 from nightferry.photometry.measured import NotCalibrated
+from nightferry.photometry.unpacked import unpacked
 
 Pixels = NDArray[np.float32]
 MOST_PIXELS = 200_000_000  # of one image
-_GZIP = b"\x1f\x8b"
 _FEWEST = 16  # rows or columns of one
-_LONGEST = 1 << 30  # bytes of a decompressed file
 _BESIDE = re.compile(r"mask|dq|err|var|ivar|weight|wht|wt|unc|sigma|bpm|flag", re.IGNORECASE)
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 
@@ -57,10 +56,11 @@ def section(text: object, shape: tuple[int, int]) -> Section | None:
 
 def is_image(content: bytes) -> bool:
     """Does this file hold an image, and no table of stars? What can't be read is none."""
-    if content[:6] != b"SIMPLE" and content[:2] != _GZIP:
-        return False
     try:
-        with _opened(content) as hdus:
+        plain = unpacked(content)
+        if plain[:6] != b"SIMPLE":
+            return False
+        with _opened(plain) as hdus:
             return any(_has_pixels(h) for h in hdus) and not any(
                 isinstance(h, fits.BinTableHDU) and not isinstance(h, fits.CompImageHDU)
                 for h in hdus
@@ -71,21 +71,8 @@ def is_image(content: bytes) -> bool:
 
 def _opened(content: bytes | BinaryIO) -> Any:
     if isinstance(content, bytes):
-        content = io.BytesIO(_plain(content))
+        content = io.BytesIO(unpacked(content))
     return fits.open(content, memmap=False, lazy_load_hdus=False, ignore_missing_simple=False)
-
-
-def _plain(content: bytes) -> bytes:
-    if content[:2] != _GZIP:
-        return content
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        out = stream.decompress(content, _LONGEST)
-    except zlib.error as error:
-        raise NotCalibrated("unreadable", f"its gzip is broken: {error}") from error
-    if stream.unconsumed_tail:
-        raise NotCalibrated("too large", f"it is more than {_LONGEST >> 20} MB when decompressed")
-    return out
 
 
 def _has_pixels(hdu: Any) -> bool:

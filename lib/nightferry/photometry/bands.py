@@ -19,6 +19,7 @@ _JOHNSON = re.compile(
 _SLOAN = re.compile(
     r"(?:(?:sdss|sloan)[ _-]*)?([griz])[p'′]?(?:[ _-]*(?:sdss|sloan))?", re.IGNORECASE
 )
+_AAVSO = re.compile(r"S[GRIZ]")  # the codes of its database for Sloan's
 _MARKED = re.compile(r"sdss|sloan|[p'′]$", re.IGNORECASE)
 _PS1 = re.compile(
     r"(?:ps1?|panstarrs|pan-starrs)?[ _.-]*([griz])[ _.-]*(?:p1|ps1?)?", re.IGNORECASE
@@ -38,6 +39,8 @@ def band_of(name: str) -> str | None:
         text = _OF_A_LIST.sub("", text)
     if text.lower() == AUTO:
         return AUTO
+    if _AAVSO.fullmatch(text):
+        return text[1].lower()
     if re.search(r"p1|ps1|pan", text, re.IGNORECASE) and (found := _PS1.fullmatch(text)):
         return f"{found[1].lower()}P1"
     if (found := _SLOAN.fullmatch(text)) and (_MARKED.search(text) or text in SDSS):

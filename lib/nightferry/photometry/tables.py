@@ -32,6 +32,7 @@ from nightferry.photometry.measured import (
     middle_of,
     plain,
 )  # fmt: skip
+from nightferry.photometry.unpacked import unpacked
 
 Got = TypeVar("Got")
 
@@ -39,10 +40,10 @@ Got = TypeVar("Got")
 NAMES: Mapping[str, tuple[str, ...]] = {
     "ra": ("alpha_j2000", "alphawin_j2000", "ra_icrs", "ra", "raj2000", "x_world", "ra_deg"),
     "dec": ("delta_j2000", "deltawin_j2000", "dec_icrs", "dec", "decj2000", "y_world", "dec_deg"),
-    "flux": ("flux_auto", "flux_psf", "flux_best", "flux_iso", "aperture_net_flux", "flux",
-             "flux_aper", "net_flux"),
+    "flux": ("flux_auto", "flux_psf", "flux_best", "flux_iso", "aperture_net_flux",
+             "aperture_net_cnts", "flux", "flux_aper", "net_flux"),
     "flux_error": ("fluxerr_auto", "fluxerr_psf", "fluxerr_best", "fluxerr_iso", "flux_error",
-                   "fluxerr", "flux_err", "fluxerr_aper"),
+                   "noise_cnts", "fluxerr", "flux_err", "fluxerr_aper"),
     "magnitude": ("mag_auto", "mag_psf", "mag_best", "mag_iso", "mag_inst", "instrumental_mag",
                   "mag", "magnitude", "mag_aper"),
     "magnitude_error": ("magerr_auto", "magerr_psf", "magerr_best", "magerr_iso", "mag_inst_error",
@@ -126,6 +127,7 @@ def _corrected(sheet: _Sheet, reading: Reading) -> _Sheet:
 
 
 def _open(content: bytes, name: str) -> _Sheet:
+    content = unpacked(content)
     try:
         if content[:6] == b"SIMPLE":
             return _open_fits(content, name)
@@ -133,7 +135,7 @@ def _open(content: bytes, name: str) -> _Sheet:
         if re.match(r"#\s*1\s+\w+", text):
             return _Sheet(Table.read(text, format="ascii.sextractor"), {})
         if text.startswith("# %ECSV"):
-            table = Table.read(text, format="ascii.ecsv")
+            table = _read_ecsv(text)
             return _Sheet(table, {str(k).upper(): v for k, v in table.meta.items()})
         return _Sheet(Table.read(text, format="ascii.csv"), {})
     except NotCalibrated:
@@ -143,6 +145,17 @@ def _open(content: bytes, name: str) -> _Sheet:
             "not a photometry table",
             f"{name} is no SExtractor, FITS, CSV or ECSV table: {str(error).splitlines()[0]}",
         ) from error
+
+
+def _read_ecsv(text: str) -> Table:
+    """Also where its ``meta`` holds what only the program that wrote it can read: without that."""
+    try:
+        return Table.read(text, format="ascii.ecsv")
+    except ValueError:
+        without = re.sub(r"^# meta:.*\n(?:^# (?:[ -]|\.\.\.).*\n)*", "", text, flags=re.MULTILINE)
+        if without == text:
+            raise
+        return Table.read(without, format="ascii.ecsv")
 
 
 def _open_fits(content: bytes, name: str) -> _Sheet:
