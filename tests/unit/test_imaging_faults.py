@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from nightferry.calibrating import Result
 from nightferry.photometry.measured import Reading
 from nightferry.testing import sky
@@ -156,6 +157,13 @@ def test_a_compressed_frame_and_one_in_an_extension_are_frames(good: Shot) -> No
         done = calibrated(out.getvalue(), good.sky)
         assert done.columns["state"] == "good", done.columns["advice"]
         assert done.columns["zero_point"] == pytest.approx(good.zero_point, abs=0.02)
+    out = io.BytesIO()  # as pipelines write them: with a mask, and with the stars that they found
+    bad_pixels = fits.CompImageHDU(np.zeros(pixels.shape, np.uint8), name="BPM")
+    found = fits.BinTableHDU(Table({"RA": [1.0], "DEC": [2.0], "FLUX": [3.0]}), name="CAT")
+    science = fits.CompImageHDU(pixels, cards, name="SCI", compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), science, found, bad_pixels]).writeto(out)
+    done = calibrated(out.getvalue(), good.sky)
+    assert done.columns["zero_point"] == pytest.approx(good.zero_point, abs=0.02)
     for packed in (gzip.compress(good.content), bz2.compress(good.content)):
         assert calibrated(packed, good.sky).columns["state"] == "good"
 

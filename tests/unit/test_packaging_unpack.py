@@ -158,3 +158,15 @@ def test_a_destination_that_exists_is_never_written_into(good: bytes, tmp_path: 
         with pytest.raises(Retry, match="File exists"):
             unpack_bytes(good, tmp_path / name)
     assert os.listdir(tmp_path / "there") == []
+
+
+def test_a_disk_that_says_it_took_more_than_it_has_is_found_out(
+    good: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is played: no disk here lies when it is asked to."""
+    write = os.write
+    lies = iter([1])
+    monkeypatch.setattr(os, "write", lambda fd, part: next(lies, None) or write(fd, part))
+    with pytest.raises(Retry, match="its disk took") as caught:
+        unpack_bytes(good, tmp_path / "new")
+    assert "kernel's log" in str(caught.value)

@@ -55,16 +55,14 @@ def section(text: object, shape: tuple[int, int]) -> Section | None:
 
 
 def is_image(content: bytes) -> bool:
-    """Does this file hold an image, and no table of stars? What can't be read is none."""
+    """Does this file hold an image? A table beside it says something of it, and is not what it is.
+    What can't be read is none."""
     try:
         plain = unpacked(content)
         if plain[:6] != b"SIMPLE":
             return False
         with _opened(plain) as hdus:
-            return any(_has_pixels(h) for h in hdus) and not any(
-                isinstance(h, fits.BinTableHDU) and not isinstance(h, fits.CompImageHDU)
-                for h in hdus
-            )
+            return any(_has_pixels(h) for h in hdus)
     except (OSError, ValueError, TypeError, KeyError, NotCalibrated):
         return False
 

@@ -119,3 +119,8 @@ def _fill(fd: int, member: Member, body: Iterator[bytes]) -> None:
             unsynced = 0
     os.utime(fd, (member.mtime, member.mtime))
     os.fsync(fd)
+    if (there := os.fstat(fd).st_size) != member.size:
+        raise Retry(
+            f"{member.path}: its disk took {member.size} bytes and has {there}. Look for errors of "
+            "the disk in the kernel's log"
+        )
