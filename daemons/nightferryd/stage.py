@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,9 +106,14 @@ def _from(store: Store, path: str, facts: dict[str, Any], place: Any, work: Work
 
 
 def _clear(job: Job, work: Work) -> None:
-    """What was begun there before goes, while it is ours to begin."""
+    """What was begun there before goes, while it is ours to begin: not what another began since."""
+    root, path = work.staging(job.location), str(job.facts["path"])
+    seen = None
+    with suppress(FileNotFoundError):
+        seen = root.stat(path)
     work.check()
-    work.staging(job.location).unstage(str(job.facts["path"]))
+    if seen is not None:
+        root.unstage(path, seen)
 
 
 def _remove(job: Job, settings: Settings, work: Work) -> Staged:
@@ -142,6 +148,7 @@ def _put(job: Job, work: Work, name: str, document: object) -> None:
 
     store, path = work.store(job.location), f"{job.facts['path']}/{name}"
     text = json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+    work.check()
     with store.write(path, job.about) as out:
         out.write(text)
         out.finish()

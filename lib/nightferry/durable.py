@@ -309,20 +309,22 @@ class Root(Place):
             self._make_durable(folder)
         return self.path / path
 
-    def unstage(self, path: str) -> None:
+    def unstage(self, path: str, seen: os.stat_result | None = None) -> None:
         """Remove a directory of what is staged, with all that is in it. Done before = done.
 
         Every byte of it is in the archives; what a person put there goes with it, and is told
-        beforehand by the day on which it ends.
+        beforehand by the day on which it ends. ``seen`` says which one is meant, as for trash.
 
         Raises:
             ValueError: the path is not one that staging made.
-            Retry: a process still has a file in it open.
+            Retry: a process still has a file in it open, or it is not the directory that was seen.
             GiveUp: something is mounted in it.
         """
         entry = _staged(path)
         with writing(self.location, path), suppress(FileNotFoundError):
             with self._directory(entry) as staged:
+                if seen is not None and _seen(os.fstat(staged)) != _seen(seen):
+                    raise _another(self.location, path, "It was left as it is")
                 _refuse_mounts(staged, mount_of(staged), f"{self.location}:{path}")
             for below, _ in self.walk(path):
                 if self._is_open(below):

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -19,10 +21,10 @@ from tests.faults.beside import BESIDE
 from tests.faults.tracing import Point
 
 ROOT = Path(__file__).resolve().parents[2]
-# They wait more than they compute: three at a time keep two cores busy. One by one, so that what is
-# begun last is short (beside.turn).
+# Beside the kills and errors, as both wait more than they compute. One by one, so that what is begun
+# last is short (beside.turn).
 PYTEST = (
-    "-m", "pytest", "-n", "3", "--maxschedchunk", "1", "--no-header", "tests/faults", *BESIDE,
+    "-m", "pytest", "-n", "2", "--maxschedchunk", "1", "--no-header", "tests/faults", *BESIDE,
     "-m", "slow or not slow",
 )  # fmt: skip
 
@@ -43,7 +45,7 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     campaign.tell(f"results are kept in {folder}", stays=True)
     began = time.monotonic()
     found: list[Point] = []
-    elsewhere: list[Point] = []
+    elsewhere: list[tuple[Point, str]] = []
     whole = not points and sample is None
     try:
         with campaign.prepared(found, points, elsewhere) as prepared:
@@ -51,10 +53,10 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
             results.keep(folder, "begun", **at)
             campaign.keep_those_without_errors(found, folder)
             campaign.keep_those_elsewhere(elsewhere, folder)
-            campaign.run(campaign.faults(found, points, sample), prepared, folder)
+            with families(folder / "families.txt") if whole else nullcontext() as others:
+                campaign.run(campaign.faults(found, points, sample), prepared, folder)
         good = not any(r["wrong"] for r in campaign.kept(folder))
-        if whole:
-            good &= subprocess.call([sys.executable, *PYTEST], cwd=ROOT) == 0
+        good &= others is None or others.returncode == 0
     finally:  # the time of a run that was broken off counts
         results.keep(folder, "time", seconds=round(time.monotonic() - began))
     page = promises.page(folder)
@@ -62,6 +64,24 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
         (ROOT / "docs" / "promises.md").write_text(page)
     click.echo(page)
     sys.exit(0 if good else 1)
+
+
+@contextmanager
+def families(said: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The other families, from now on; at the end they are waited for, and what they said is told."""
+    with open(said, "wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *PYTEST], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+        campaign.tell(f"the other families: {said}", stays=True)
+        process.wait()
+        click.echo(said.read_text(errors="replace"))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def _version(server: str) -> str:

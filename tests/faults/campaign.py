@@ -56,10 +56,10 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    points: list[Point], only: str, elsewhere: list[Point] | None = None
+    points: list[Point], only: str, elsewhere: list[tuple[Point, str]] | None = None
 ) -> Iterator[Prepared]:
     """Prepares the scenes, and puts every point of them into ``points``; into ``elsewhere`` those
-    that are tried in another scene, which is like theirs.
+    that are tried in another scene, and in which.
 
     Where ``only`` begins with a scene's name, that scene alone.
     """
@@ -106,11 +106,10 @@ def run(todo: Sequence[Fault], prepared: Prepared, folder: Path) -> None:
         pool.shutdown(cancel_futures=True)  # who breaks it off does not wait for the rest
 
 
-def keep_those_elsewhere(points: Iterable[Point], folder: Path) -> None:
+def keep_those_elsewhere(points: Iterable[tuple[Point, str]], folder: Path) -> None:
     """The points that are tried in another scene, by that scene."""
-    for point in points:
-        like = SCENES[point.scene][0].like
-        results.keep(folder, "elsewhere", point=str(point), scene=point.scene, like=like)
+    for point, where in points:
+        results.keep(folder, "elsewhere", point=str(point), scene=point.scene, like=where)
 
 
 def keep_those_without_errors(points: Iterable[Point], folder: Path) -> None:

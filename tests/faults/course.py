@@ -19,6 +19,7 @@ from tests.faults.tracing import Call, Point
 
 ROUNDS = 5
 AIMS = 10
+LOST = 5.0  # seconds: what has not ended by then waits for something
 AND_ON = 10  # after one fault in so many, a whole round more is run: all stays as it is
 HIT_ANYWAY = ("renameat2", "linkat", "unlinkat", "fsync")  # in each of two scenes that are alike
 # What only has to wait has waited: backoffs, leases and graces are over, and what is done now and
@@ -61,12 +62,24 @@ class Course:
         self._known: dict[str, list[Point]] = {}
 
     def points(self, scene: Scene) -> list[Point]:
-        """The points at which a scene is hit: all of it, but what is tried in a scene like it."""
-        found = self.every_point(scene)
-        if not scene.like:
-            return found
-        there = {p.at for p in self.every_point(SCENES[scene.like][0])}
-        return [p for p in found if p.at not in there or p.call in HIT_ANYWAY]
+        """The points at which a scene is hit: all of it, but what is tried in another scene."""
+        return [p for p in self.every_point(scene) if not self.tried_in(scene, p)]
+
+    def tried_in(self, scene: Scene, point: Point) -> str:
+        """The other scene in which a point is tried; "" = it is tried in its own.
+
+        What the loop asks is tried in the first scene of a kind; what two scenes share that are
+        like each other, in one of them.
+        """
+        first = next(s for s, _ in SCENES.values() if s.argv == scene.argv)
+        if point.of_the_loop and first is not scene:
+            return first.name if self._has(first, point) else ""
+        if scene.like and point.call not in HIT_ANYWAY:
+            return scene.like if self._has(SCENES[scene.like][0], point) else ""
+        return ""
+
+    def _has(self, scene: Scene, point: Point) -> bool:
+        return any(p.at == point.at for p in self.every_point(scene))
 
     def every_point(self, scene: Scene) -> list[Point]:
         """Every distinct point of a scene: its process is run and traced, once each."""
@@ -80,10 +93,10 @@ class Course:
         self._known[scene.name] = found
         return found
 
-    def tried_elsewhere(self, scene: Scene) -> list[Point]:
-        """The points of a scene that are tried in the scene that it is like."""
-        here = set(self.points(scene))
-        return [p for p in self.every_point(scene) if p not in here]
+    def tried_elsewhere(self, scene: Scene) -> list[tuple[Point, str]]:
+        """The points of a scene that are tried in another, and in which."""
+        there = ((p, self.tried_in(scene, p)) for p in self.every_point(scene))
+        return [(point, where) for point, where in there if where]
 
     def calls(self, scene: Scene, process: str, place: Place) -> list[Call]:
         """What a process of a scene asks of the system, in its order."""
@@ -138,7 +151,11 @@ class Course:
             held = pid_of_worker(worker_file(place.log), pid)
             if held:
                 tracer = tracing.attach(held, options, out, threads=True)
-        status = stage.wait(pid, 60)
+        status = stage.wait(pid, LOST, end=False)
+        if status is None:
+            # The answer to a claim was cut off: the daemon waits for the end of a lease of its own.
+            place.ask("UPDATE job SET due = now() WHERE state = 'running'")
+            status = stage.wait(pid)
         if tracer is not None:
             tracer.wait(10)
         if status is None:

@@ -53,9 +53,10 @@ class Stage:
         pid: int = self._line.recv()
         return pid
 
-    def wait(self, pid: int, seconds: float = 60.0) -> int | None:
-        """Its exit status, minus the signal's number if one ended it; None: it had to be ended."""
-        self._line.send(("wait", pid, seconds))
+    def wait(self, pid: int, seconds: float = 60.0, end: bool = True) -> int | None:
+        """Its exit status, minus the signal's number if one ended it; None: it had to be ended, or
+        without ``end`` goes on."""
+        self._line.send(("wait", pid, seconds, end))
         status: int | None = self._line.recv()
         return status
 
@@ -125,15 +126,16 @@ def _warm_up(dsn: str) -> None:
     gc.freeze()  # else every child copies every page that the collector writes to
 
 
-def _wait(pid: int, seconds: float) -> int | None:
+def _wait(pid: int, seconds: float, kill: bool) -> int | None:
     end = time.monotonic() + seconds
     while True:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > end:
-            os.killpg(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            if kill:
+                os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             return None
         time.sleep(0.003)
 

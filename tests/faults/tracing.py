@@ -51,6 +51,9 @@ CALLS = FILES + SOCKETS
 _OF_JOBS = ("claim", "claim_above", "finish", "renew", "retry", "put_off", "block", "give_back",
             "enqueue", "hold_lease", "take_lease", "drop_lease", "tick")  # fmt: skip
 _OWN = "the loop's own words"
+_OF_THE_LOOP = {f"jobs.{name}" for name in _OF_JOBS} - {
+    "jobs.finish", "jobs.retry", "jobs.put_off", "jobs.block", "jobs.give_back", "jobs.enqueue",
+}  # fmt: skip
 CHANNEL = "the worker's channel: "
 _LINE = re.compile(r"(?:(\d+) +)?(\w+)\((.*)")
 _AT = re.compile(r'(?:AT_FDCWD|\b\d+)<((?:[^<>"]|\\.)*)>(?:, "((?:[^"\\]|\\.)*)")?')
@@ -95,6 +98,12 @@ class Point:
     def what(self) -> tuple[str, str, str, str]:
         """Distinct by this."""
         return self.scene, self.process, self.call, self.about
+
+    @property
+    def of_the_loop(self) -> bool:
+        """What a daemon asks the database whatever its work is, and before it knows of any."""
+        said = self.about.removeprefix("the database: ").removeprefix("COMMIT of ")
+        return self.about == "the database" or said == _OWN or said in _OF_THE_LOOP
 
     @property
     def at(self) -> tuple[str, str, str, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from nightferry.child import Place, Task, Work
 from nightferry.durable import Root, init_location
-from nightferry.errors import GiveUp
+from nightferry.errors import GiveUp, Retry
 
 
 @pytest.fixture
@@ -29,6 +29,15 @@ def test_what_was_staged_goes_with_all_that_is_in_it_and_twice_is_once(work: Roo
     work.unstage("staged/pkg")
     assert not (work.path / "staged/pkg").exists()
     assert (work.path / "own.txt").read_bytes() == b"mine"
+
+
+def test_what_another_staged_there_since_it_was_looked_at_stays(work: Root) -> None:
+    seen = work.stat("staged/pkg")
+    work.unstage("staged/pkg", seen)
+    (work.path / "staged/pkg/data").mkdir(parents=True)
+    with pytest.raises(Retry, match="left as it is"):
+        work.unstage("staged/pkg", seen)
+    assert (work.path / "staged/pkg/data").is_dir()
 
 
 @pytest.mark.parametrize(
