@@ -34,6 +34,11 @@ def course(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In a whole run the longest are begun first."""
+    """Who prepares scenes prepares them for others too: else every process has to, for a test or two.
+    In a whole run the longest are begun first."""
+    for item in items:
+        if "course" in getattr(item, "fixturenames", ()):
+            kills = item.path.name == "test_kills.py"
+            item.add_marker(pytest.mark.xdist_group("kills" if kills else "scenes"))
     if results.folder() is not None:
         items.sort(key=lambda i: turn(i.name, i.get_closest_marker("whole") is not None))
