@@ -183,8 +183,11 @@ def test_cubes_and_mosaics_are_refused_and_shown_and_broken_files_are_refused(go
     assert mosaic.columns["detail"] == {"shown": "the first of its images, CCD1"}
     thin = sky.fits_file(np.zeros((200, 400, 3), np.uint16), header)
     failed(calibrated(thin, good.sky), "a cube", plotted=False)
-    cut = good.content[: len(good.content) // 2]
-    failed(calibrated(cut, good.sky), "unreadable", plotted=False)
+    cut = calibrated(good.content[: len(good.content) // 2], good.sky)
+    assert "of its 400 rows: it was cut" in failed(cut, "unreadable")
+    assert "rows that are there" in cut.columns["detail"]["shown"]
+    of_header = good.content[: good.content.index(b"END" + 60 * b" ") // 2880 * 2880 + 2880]
+    failed(calibrated(of_header, good.sky), "unreadable", plotted=False)
     one_plane = sky.fits_file(pixels[None], header)
     assert calibrated(one_plane, good.sky).columns["state"] == "good"
 

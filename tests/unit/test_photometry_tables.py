@@ -210,16 +210,19 @@ def test_an_image_a_cube_and_a_mosaic_are_not_tables_of_one_detector() -> None:
         ([fits.PrimaryHDU(np.zeros((4, 4)))], "not a photometry table"),
         ([fits.PrimaryHDU(np.zeros((2, 4, 4)))], "not a photometry table"),
         ([fits.PrimaryHDU(), fits.CompImageHDU(np.zeros((64, 64)))], "not a photometry table"),
-        (
-            [fits.PrimaryHDU(), fits.BinTableHDU(table()), fits.BinTableHDU(table())],
-            "several tables",
-        ),
     ):
         out = io.BytesIO()
         fits.HDUList(hdus).writeto(out)
         with pytest.raises(NotCalibrated) as why:
             tables.read(out.getvalue(), "thing", Reading())
         assert why.value.reason == reason
+    out = io.BytesIO()
+    two = [fits.BinTableHDU(table()), fits.BinTableHDU(table()[:5])]
+    fits.HDUList([fits.PrimaryHDU(), *two]).writeto(out)
+    (refused,) = tables.read(out.getvalue(), "thing", Reading())
+    assert isinstance(refused, Unusable)
+    assert refused.why.reason == "several tables"
+    assert (refused.has_stars, len(refused.exposure)) == (True, len(SEEN))
 
 
 def test_each_rejected_star_has_its_reason() -> None:

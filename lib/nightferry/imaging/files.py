@@ -93,8 +93,9 @@ def _why_not(hdu: Any) -> tuple[str, str] | None:
 class ImageFile:
     """A file's image, its keywords, and its pixels on demand. A context: it closes the file.
 
-    With ``to_show``, of a cube or mosaic the first plane of the first image stands for it:
-    ``refused`` says then why it can't be calibrated, and ``shown`` what it is that can be shown.
+    With ``to_show``, of a cube or mosaic the first plane of the first image stands for it, and of
+    an image that was cut the rows that are there: ``refused`` says then why it can't be calibrated,
+    and ``shown`` what it is that can be shown.
 
     Raises:
         NotCalibrated: it holds no image, or not one.
@@ -104,6 +105,9 @@ class ImageFile:
         self.name = name
         self.refused: NotCalibrated | None = None
         self.shown: Mapping[str, str] = {}
+        self._there: int | None = None  # rows, of an image that was cut
+        if isinstance(content, bytes):
+            content = unpacked(content)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -114,6 +118,8 @@ class ImageFile:
                     if not to_show:
                         raise
                     self._hdu = self._first(why)
+                if to_show and isinstance(content, bytes):
+                    self._see_where_it_ends(len(content))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise NotCalibrated(
                 "unreadable", f"{name} can't be read as FITS: {str(error).splitlines()[0]}"
@@ -145,6 +151,22 @@ class ImageFile:
         if why.reason == "a cube":
             self.shown = {"shown": "its first plane"}
         return images[0]
+
+    def _see_where_it_ends(self, length: int) -> None:
+        info = self._hdu.fileinfo()
+        if info is None or isinstance(self._hdu, fits.CompImageHDU) or self.refused is not None:
+            return
+        rows, columns = self.shape
+        there = max(0, length - info["datLoc"]) // (abs(self._hdu.header["BITPIX"]) // 8 * columns)
+        if there < rows:
+            why = NotCalibrated(
+                "unreadable",
+                f"{self.name} ends after {there} of its {rows} rows: it was cut. Copy it again",
+            )
+            if not there:
+                raise why
+            self.refused, self._there = why, there
+            self.shown = {"shown": f"the {there} rows that are there"}
 
     def _choose(self) -> Any:
         images = self._images()
@@ -204,6 +226,9 @@ class ImageFile:
         Raises:
             NotCalibrated: the file ends before them.
         """
+        if self._there is not None and last > self._there:
+            missing = np.full((last - max(first, self._there), self.shape[1]), np.nan, np.float32)
+            return np.vstack((self.rows(first, max(first, self._there)), missing))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

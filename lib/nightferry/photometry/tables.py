@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -74,6 +74,7 @@ class _Sheet:
 
     table: Table
     header: Mapping[str, Any]
+    refused: NotCalibrated | None = None  # why no exposure of it is calibrated, but shown
 
     def column(self, meaning: str, reading: Reading) -> str | None:
         """The column that has this meaning."""
@@ -112,18 +113,23 @@ def read(content: bytes, name: str, reading: Reading) -> list[Exposure | Unusabl
         warnings.simplefilter("ignore")  # units that astropy does not know, dates of old headers
         sheet = _corrected(_open(content, name), reading)
     if not len(sheet.table):
-        raise NotCalibrated("no stars", f"{name} has a header and no row")
-    return [
+        raise sheet.refused or NotCalibrated("no stars", f"{name} has a header and no row")
+    exposures = (
         _exposure(_Sheet(sheet.table[rows], sheet.header), reading, part)
         for part, rows in _parts(sheet, reading)
-    ]
+    )
+    if sheet.refused is not None:
+        first = next(exposures)
+        shown = first.exposure if isinstance(first, Unusable) else first
+        return [Unusable(shown, sheet.refused)]
+    return list(exposures)
 
 
 def _corrected(sheet: _Sheet, reading: Reading) -> _Sheet:
     """With the corrections of its header; columns are as they are."""
     header = {k: v for k, v in sheet.header.items() if k not in reading.corrections}
     said = {k: v for k, v in reading.corrections.items() if v is not None}
-    return _Sheet(sheet.table, header | said)
+    return replace(sheet, header=header | said)
 
 
 def _open(content: bytes, name: str) -> _Sheet:
@@ -169,13 +175,15 @@ def _open_fits(content: bytes, name: str) -> _Sheet:
         rows = [h for h in tables if h.name != "LDAC_IMHEAD"]
         if not rows:
             raise NotCalibrated("not a photometry table", f"{name} is an image, and holds no table")
+        several = None
         if len(rows) > 1:
-            raise NotCalibrated(
+            several = NotCalibrated(
                 "several tables",
-                f"{name} holds {len(rows)} tables (a mosaic?): give one detector at a time",
+                f"{name} holds {len(rows)} tables (a mosaic?): give one detector at a time; the "
+                "first of them is shown",
             )
         header |= dict(rows[0].header.items())
-        return _Sheet(Table.read(rows[0]), header)
+        return _Sheet(Table.read(rows[0]), header, several)
 
 
 def _parts(sheet: _Sheet, reading: Reading) -> Iterator[tuple[str, NDArray[np.int64]]]:
