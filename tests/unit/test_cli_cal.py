@@ -27,6 +27,8 @@ def test_a_night_of_photometry_becomes_zero_points_and_a_light_curve(
     done = nf("cal", "run", str(night_data / NIGHT), "--gain", "1.47")
     assert done.code == 0, done.err
     assert done.last == "94 exposures calibrated, 94 magnitudes of targets."
+    assert "94 exposures and 41 stars together" in done.words
+    assert "the brightest stars repeat within 0.00" in done.words
     listed = nf.json("cal", "list", "--current", "--limit", "100")
     assert listed["matching"] == 94
     assert {c["unit"] for c in listed["calibrations"]} == {"e-/s"}
@@ -41,7 +43,8 @@ def test_a_night_of_photometry_becomes_zero_points_and_a_light_curve(
     assert nf.json("cal", "list", "--limit", "200")["matching"] == 188
     assert nf.json("cal", "list", "--current", "--limit", "200")["matching"] == 94
     assert len(nf.json("lightcurve", "EY UMa")["points"]) == 94
-    (solved,) = nf.json("cal", "night", "2014-12-29", "--solve")
+    solved, *earlier = nf.json("cal", "night", "2014-12-29", "--solve")
+    assert [s["current"] for s in earlier] == [False, False]
     assert (solved["state"], solved["exposures"], solved["stars"]) == ("good", 94, 41)
     assert solved["repeats"] <= 0.007
     assert solved["repeats_worst"] <= 0.010
@@ -78,11 +81,11 @@ def test_what_gave_a_targets_magnitudes_is_calibrated_again_and_solved_together(
     assert nf("cal", "run", "--target", "nobody").code == 1
     nf("cal", "night", "2014-12-29", "--solve")
     both = nf.json("cal", "night", "2014-12-29")
-    assert [s["current"] for s in both] == [True, False], "an earlier solution is kept"
+    assert [s["current"] for s in both] == [True, False, False], "earlier solutions are kept"
     nf("cal", "run", str(tmp_path / "five.ecsv"), "--gain", "1.47")
     newest = nf.json("lightcurve", "EY UMa")["points"]
     assert len(newest) == 5
-    assert not any("by the whole night" in p["flags"] for p in newest)
+    assert all("by the whole night" in p["flags"] for p in newest), "a file is solved by itself"
 
 
 def test_a_file_of_several_fields_is_calibrated_where_there_is_a_catalogue(

@@ -1,6 +1,6 @@
 """nf cal night -- a night's exposures solved together, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 
 import click
@@ -54,8 +54,11 @@ def night(nf: Context, night: date, solve: bool, min_stars: int, as_json: bool) 
     return show.YES if rows and rows[0].state == "good" else show.NO
 
 
-def solve_nights(nf: Context, nights: Sequence[date], min_stars: int) -> list[Row]:
-    """Solves the current calibrations of some nights: the rows of what came of it."""
+def solve_nights(
+    nf: Context, nights: Sequence[date], min_stars: int, alone: Container[str] | None = None
+) -> list[Row]:
+    """Solves the current calibrations of some nights, or ``alone`` those of them with these ids:
+    the rows of what came of it."""
     known = {d.instrument: d for d in Instruments.load(nf.config.instruments).definitions}
 
     def terms(instrument: str) -> dict[str, dict[str, ColourTerm]]:
@@ -63,6 +66,7 @@ def solve_nights(nf: Context, nights: Sequence[date], min_stars: int) -> list[Ro
         return calibrating.colour_terms(found.photometry) if found else {}
 
     rows = nf.db.run(lambda tx: tx.run("calibrate.of_nights", nights=list(nights)))
+    rows = [row for row in rows if alone is None or str(row.id) in alone]
     targets = nf.db.run(lambda tx: [tuple(r) for r in tx.run("calibrate.targets")])
     found = list(ensembles.solutions(rows, targets, terms, min_stars))
     made = nf.db.run(lambda tx: [ensembles.record(tx, solution) for solution in found])

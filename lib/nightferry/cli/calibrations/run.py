@@ -69,9 +69,10 @@ def run(nf: Context, /, file: Path | None, as_json: bool, out: Path | None, **sa
     frames of its own instrument and location; one that was never registered, with those in its
     folder.
 
-    Nothing is overwritten: each run adds rows, and the newest good one is the current one. With
-    --night or --target the exposures of each field are then solved together, and targets have their
-    magnitudes by that (see: nf cal night). Exits with 1 if an exposure failed.
+    Nothing is overwritten: each run adds rows, and the newest good one is the current one. The
+    exposures of FILE, or with --night or --target of each field, are then solved together if they
+    are enough, and targets have their magnitudes by that (see: nf cal night). Exits with 1 if an
+    exposure failed.
 
     JSON: [{"id", "state", "reason", "advice", "source_name", "part", "band", "zero_point",
     "zero_point_error", "fit_error", "colour", "colour_reference", "colour_term",
@@ -85,8 +86,10 @@ def run(nf: Context, /, file: Path | None, as_json: bool, out: Path | None, **sa
     if out is not None:
         _write(out, done)
     failed = [r for _, r in done if r.columns["state"] == "failed"]
-    nights = {r.columns["night"] for _, r in done} - {None} if file is None else set()
-    solved = solve_nights(nf, sorted(nights), said["min_stars"]) if nights else []
+    nights = {r.columns["night"] for _, r in done} - {None}
+    alone = None if file is None else {identity for identity, _ in done}
+    together = bool(nights) and (file is None or len(done) > 1)
+    solved = solve_nights(nf, sorted(nights), said["min_stars"], alone) if together else []
     if as_json:
         show.emit_json([_told(identity, r) for identity, r in done])
     else:
