@@ -33,6 +33,7 @@ from nightferry.photometry.calibration import calibrate
 from nightferry.photometry.choices import MASTER_DAYS
 from nightferry.photometry.measured import NotCalibrated, Reading, Unusable
 from nightferry.photometry.result import Calibration, Request
+from nightferry.photometry.unpacked import unpacked
 
 MOST_FRAMES = 60  # of a night, in one master
 _SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".gz")
@@ -78,11 +79,15 @@ def run(
     Raises:
         Unavailable: a remote archive does not answer; nothing was made.
     """
-    if not is_image(content):
-        return calibrating.run(content, source, reading, request, available, ask, progress)
     sha256 = hashlib.sha256(content).hexdigest()
     try:
-        with ImageFile(content, source.name, to_show=True) as file:
+        plain = unpacked(content)
+    except NotCalibrated as why:
+        return [Result(calibrating.columns_of_failure(source, sha256, why))]
+    if not is_image(plain):
+        return calibrating.run(content, source, reading, request, available, ask, progress)
+    try:
+        with ImageFile(plain, source.name, to_show=True) as file:
             observed = _observed(file, source, reading, request, available, ask, darkroom, progress)
     except NotCalibrated as why:
         return [Result(calibrating.columns_of_failure(source, sha256, why))]

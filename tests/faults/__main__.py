@@ -37,7 +37,7 @@ PYTEST = (
 @click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="go on in this run's folder: what was not well, or not tried")  # fmt: skip
 def faults(points: str, sample: int | None, resume: Path | None) -> None:
-    """Runs every fault at every point, then the other families, and writes docs/promises.md."""
+    """Runs every fault at every point, the other families beside, and writes docs/promises.md."""
     if os.geteuid() or not shutil.which("strace"):
         raise click.ClickException("faults are strace's, and root's: install it, and run as root")
     folder = resume or Path(tempfile.mkdtemp(prefix="nightferry-faults-"))

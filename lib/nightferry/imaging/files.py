@@ -55,21 +55,20 @@ def section(text: object, shape: tuple[int, int]) -> Section | None:
 
 
 def is_image(content: bytes) -> bool:
-    """Does this file hold an image? A table beside it says something of it, and is not what it is.
-    What can't be read is none."""
+    """Does this file, unpacked, hold an image? A table beside it says something of it, and is not
+    what it is. What can't be read is none."""
+    if content[:6] != b"SIMPLE":
+        return False
     try:
-        plain = unpacked(content)
-        if plain[:6] != b"SIMPLE":
-            return False
-        with _opened(plain) as hdus:
+        with _opened(content) as hdus:
             return any(_has_pixels(h) for h in hdus)
-    except (OSError, ValueError, TypeError, KeyError, NotCalibrated):
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 
 def _opened(content: bytes | BinaryIO) -> Any:
     if isinstance(content, bytes):
-        content = io.BytesIO(unpacked(content))
+        content = io.BytesIO(content)
     return fits.open(content, memmap=False, lazy_load_hdus=False, ignore_missing_simple=False)
 
 
