@@ -6,6 +6,9 @@
 set -e
 folder=$1
 root=$folder/root
+first=no
+units=$root/etc/systemd/system
+[ -d "$folder/upper" ] || first=yes
 mkdir -p "$folder/upper" "$folder/work" "$root"
 mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" overlay "$root"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
@@ -14,6 +17,12 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+if [ $first = yes ]; then # a new machine: nothing of a Nightferry that this one has, or had
+    for of_it in etc/nightferry var/lib/nightferry opt/nightferry usr/local/bin/nf data disks; do
+        rm -rf "${root:?}/$of_it"
+    done
+    rm -rf "$units"/nightferry* "$units"/*/nightferry*
+fi
 at=$2
 while [ "$at" != / ]; do
     chmod o+x "$root$at"
@@ -24,7 +33,6 @@ mount --bind "$3" "$root/opt/libraries"
 mount --bind "$4" "$root/opt/share"
 
 # What would reach the kernel that we share, and what this machine itself starts.
-units=$root/etc/systemd/system
 for unit in systemd-sysctl.service systemd-modules-load.service systemd-binfmt.service \
     systemd-remount-fs.service systemd-udevd.service systemd-udev-trigger.service \
     systemd-random-seed.service systemd-timesyncd.service sys-kernel-debug.mount \
