@@ -21,12 +21,13 @@ from tests.faults.beside import BESIDE
 from tests.faults.tracing import Point
 
 ROOT = Path(__file__).resolve().parents[2]
-# Beside the kills and errors, as both wait more than they compute. One by one, so that what is begun
-# last is short (beside.turn).
+# Beside the kills and errors, which take what these leave of the processors: here clocks are looked
+# at, there not. One by one, so that what is begun last is short (beside.turn).
 PYTEST = (
     "-m", "pytest", "-n", "2", "--maxschedchunk", "1", "--no-header", "tests/faults", *BESIDE,
     "-m", "slow or not slow",
 )  # fmt: skip
+GIVE_WAY = 5  # how nice the kills and errors are, with their server
 
 
 @click.command()
@@ -47,6 +48,8 @@ def faults(points: str, sample: int | None, resume: Path | None) -> None:
     found: list[Point] = []
     elsewhere: list[tuple[Point, str]] = []
     whole = not points and sample is None
+    if whole:
+        os.nice(GIVE_WAY)
     try:
         with campaign.prepared(found, points, elsewhere) as prepared:
             at = {"commit": promises.commit(), "postgres": _version(prepared.server)}
@@ -73,6 +76,7 @@ def families(said: Path) -> Iterator["subprocess.Popen[bytes]"]:
         process = subprocess.Popen(
             [sys.executable, *PYTEST], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
         )
+    os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) - GIVE_WAY)
     try:
         yield process
         campaign.tell(f"the other families: {said}", stays=True)

@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -91,18 +92,21 @@ UNION ALL SELECT 'jobs ' || kind, count(*)::text FROM job
 """
 
 
-def ledger(dsn: str) -> dict[str, str]:
+Database = str | psycopg.Connection  # where it is, or a session with it that is open
+
+
+def ledger(database: Database) -> dict[str, str]:
     """What the ledger holds, in counts of frames: equal for two nights that ended alike.
 
     Not of packages: a frame that could not be read while it was packed comes in a later one.
     """
-    with psycopg.connect(dsn) as connection:
+    with _session(database) as connection:
         return {str(k): str(v) for k, v in connection.execute(LEDGER.encode()).fetchall()}
 
 
-def at_any_moment(folder: Path, dsn: str, frames: Mapping[str, str]) -> list[str]:
+def at_any_moment(folder: Path, database: Database, frames: Mapping[str, str]) -> list[str]:
     """What must hold however far the night has come. ``frames``: the SHA-256 by path."""
-    with psycopg.connect(dsn) as connection:
+    with _session(database) as connection:
         rows = connection.execute(
             "SELECT path, sha256 FROM raw_data_package WHERE sha256 IS NOT NULL"
         )
@@ -137,10 +141,10 @@ def at_any_moment(folder: Path, dsn: str, frames: Mapping[str, str]) -> list[str
     return [*wrong, *_half_ready(folder / WORK, frames)]
 
 
-def at_the_end(folder: Path, dsn: str) -> list[str]:
+def at_the_end(folder: Path, database: Database) -> list[str]:
     """What must hold once all has been done and each place was swept."""
     wrong = []
-    with psycopg.connect(dsn) as connection:
+    with _session(database) as connection:
         copies = connection.execute(
             "SELECT location, path, sha256, size, state::text FROM physical_copy"
         )
@@ -177,6 +181,15 @@ def at_the_end(folder: Path, dsn: str) -> list[str]:
             if path.is_file() and not told_of:
                 wrong.append(f"left: {place}: in the trash: {path}")
     return wrong
+
+
+@contextmanager
+def _session(database: Database) -> Iterator[psycopg.Connection]:
+    if isinstance(database, str):
+        with psycopg.connect(database) as connection:
+            yield connection
+    else:
+        yield database
 
 
 def _partial(

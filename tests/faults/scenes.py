@@ -45,10 +45,19 @@ TRAVEL = (
 
 @dataclass(frozen=True)
 class Place:
-    """One copy of two sites: a folder and a database. Everything of a fault happens in one."""
+    """One copy of two sites: a folder and a database. Everything of a fault happens in one.
+
+    ``session``: with its database, open while a copy for a fault is there: to begin one costs more
+    than what is asked.
+    """
 
     folder: Path
     dsn: str
+    session: psycopg.Connection | None = None
+
+    @property
+    def database(self) -> str | psycopg.Connection:
+        return self.session or self.dsn
 
     @property
     def sites(self) -> Sites:
@@ -172,10 +181,14 @@ class Copy:
         self._scenery, self._state = scenery, state
 
     def __enter__(self) -> Place:
-        self.place = self._scenery.clone("fault", self._state)
+        place = self._scenery.clone("fault", self._state)
+        session = psycopg.connect(place.dsn, autocommit=True, prepare_threshold=0)
+        self.place = replace(place, session=session)
         return self.place
 
     def __exit__(self, *_: object) -> None:
+        assert self.place.session is not None
+        self.place.session.close()
         self._scenery.drop(self.place)
 
 
