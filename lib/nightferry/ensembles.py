@@ -39,7 +39,10 @@ class _Exposure:
 
     @property
     def middle(self) -> tuple[float, float]:
-        return float(np.nanmedian(self.stars["ra"])), float(np.nanmedian(self.stars["dec"]))
+        ra = _numbers(self.stars["ra"])
+        some = ra[np.isfinite(ra)][0]  # 359.9 and 0.1 are neighbours
+        along = np.nanmedian(np.mod(ra - some + 180.0, 360.0)) - 180.0
+        return float((some + along) % 360.0), float(np.nanmedian(self.stars["dec"]))
 
     def frame(self) -> Frame:
         s = self.stars

@@ -340,7 +340,7 @@ def _field_coordinates(exposure: Exposure) -> tuple[Array, Array]:
     x = exposure.x if exposure.x is not None else exposure.ra
     y = exposure.y if exposure.y is not None else exposure.dec
     if exposure.x is None:
-        x = np.mod(x - np.nanmedian(x) + 180.0, 360.0) - 180.0
+        x = np.mod(x - x[np.isfinite(x)][0] + 180.0, 360.0) - 180.0
     return _to_one(x), _to_one(y)
 
 
