@@ -218,9 +218,11 @@ SELECT id, kind, subject, attempts, claimed_by, created, at FROM job_done WHERE 
 SELECT make_job_months() AS made;
 
 -- name: take_lease
--- Ours already, free, or ended: but no lease ends just after a server start.
+-- Ours already, free, or ended: but no lease ends just after a server start. Where another's has not
+-- ended, that one's transaction, which may be long, is not waited for.
 INSERT INTO lease (location, kind, claim, holder, until)
-VALUES (%(location)s, %(kind)s, gen_random_uuid(), %(me)s, clock_timestamp() + %(lease)s)
+SELECT %(location)s, %(kind)s, gen_random_uuid(), %(me)s, clock_timestamp() + %(lease)s
+WHERE NOT EXISTS (SELECT FROM lease WHERE location = %(location)s AND kind = %(kind)s AND until >= clock_timestamp())
 ON CONFLICT (location, kind) DO UPDATE SET claim = EXCLUDED.claim, holder = EXCLUDED.holder, until = EXCLUDED.until
 WHERE lease.until < clock_timestamp() AND now() - pg_postmaster_start_time() > %(lease)s
 RETURNING claim;

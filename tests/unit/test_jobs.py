@@ -442,6 +442,21 @@ def test_one_daemon_at_a_time_has_the_lease_on_a_place(queue: Queue) -> None:
     queue.db.run(lambda tx: jobs.hold_lease(tx, taken, SOON))
 
 
+def test_who_wants_a_lease_that_another_holds_does_not_wait_for_that_ones_work(
+    queue: Queue,
+) -> None:
+    lease = queue.db.run(lambda tx: jobs.take_lease(tx, "", "reap.tick", "me", SOON))
+    assert lease is not None
+
+    def impatient(tx: Tx) -> jobs.Lease | None:
+        tx.execute("SET LOCAL lock_timeout = '1 s'")
+        return jobs.take_lease(tx, "", "reap.tick", "other", SOON)
+
+    with queue.db.begin() as long_work:
+        jobs.hold_lease(long_work, lease, SOON)
+        assert queue.db.run(impatient) is None
+
+
 def test_what_a_dead_predecessor_held_is_given_back_with_its_attempts_counted(queue: Queue) -> None:
     queue.enqueue("1@a", "2@a")
     queue.claim(me="dome/archive/:1.1")
