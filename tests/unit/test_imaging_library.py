@@ -3,6 +3,7 @@ and a dark from its raw frames to a zero point."""
 
 import hashlib
 import io
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -40,6 +41,7 @@ class Shelf:
 
     raws: list[tuple[str, RawFrame, bytes]] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
+    name: str = field(default_factory=lambda: str(uuid.uuid4()))  # what is remembered is by it
 
     def put(self, kind: str, days: int, level: float, filter: str = "", **cards: Any) -> None:
         """Three frames of a night; the first pixels tell which night's they are."""
@@ -81,7 +83,7 @@ class Shelf:
         return found
 
     def new_id(self) -> str:
-        return f"{id(self)}-{len(self.made)}"
+        return f"{self.name}-{len(self.made)}"
 
     def keep(self, made: Made) -> None:
         self.made.append(made)
@@ -96,7 +98,7 @@ def masters(shelf: Shelf, filter: str = "R", **cards: Any) -> Masters:
         keywords = Header(file.hdus)
         alike = configuration(keywords, file.shape, Imaging().configuration)
         at = detector(file, keywords, Imaging())
-    library = Library(shelf, f"{id(shelf)}", Imaging(), DAYS)
+    library = Library(shelf, shelf.name, Imaging(), DAYS)
     return library.masters_for(Wanted(alike, filter, NIGHT, at))
 
 
