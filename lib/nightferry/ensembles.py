@@ -15,7 +15,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from nightferry.calibrating import Datum, targets_among
-from nightferry.catalogs.sky import separation
+from nightferry.catalogs.sky import eastward, separation
 from nightferry.db import Tx
 from nightferry.photometry.choices import STARS as FEWEST
 from nightferry.photometry.ensemble import FRAMES, Frame, Night, solve
@@ -40,9 +40,10 @@ class _Exposure:
     @property
     def middle(self) -> tuple[float, float]:
         ra = _numbers(self.stars["ra"])
-        some = ra[np.isfinite(ra)][0]  # 359.9 and 0.1 are neighbours
-        along = np.nanmedian(np.mod(ra - some + 180.0, 360.0)) - 180.0
-        return float((some + along) % 360.0), float(np.nanmedian(self.stars["dec"]))
+        some = ra[np.isfinite(ra)][0]
+        return float((some + np.nanmedian(eastward(ra, some))) % 360.0), float(
+            np.nanmedian(self.stars["dec"])
+        )
 
     def frame(self) -> Frame:
         s = self.stars

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nightferry.catalogs.base import Found, Stars
 from nightferry.catalogs.definition import Definition
-from nightferry.catalogs.sky import Coverage, index, separation, tiles_inside
+from nightferry.catalogs.sky import Coverage, eastward, index, separation, tiles_inside
 from nightferry.errors import GiveUp
 
 Array = NDArray[np.float64]
@@ -223,7 +223,7 @@ def _enclosing(stars: Stars) -> tuple[float, float, float]:
 
 def _empty(stars: Stars, ra: float, dec: float, radius: float) -> float:
     """The share of equal cells within a cone that hold no star, where each should hold six."""
-    east = (np.mod(stars.ra - ra + 180, 360) - 180) * np.cos(np.radians(stars.dec))
+    east = eastward(stars.ra, ra) * np.cos(np.radians(stars.dec))
     side = max(int(np.sqrt(len(stars) / _STARS_A_CELL / 0.785)), 2)
     column = np.clip(((east / radius + 1) / 2 * side).astype(int), 0, side - 1)
     row = np.clip((((stars.dec - dec) / radius + 1) / 2 * side).astype(int), 0, side - 1)

@@ -23,6 +23,12 @@ def index(ra: Array, dec: Array) -> Index:
     return np.atleast_1d(np.asarray(cells)).astype(np.int64)
 
 
+def eastward(ra: Array, ra0: float) -> Array:
+    """How far right ascensions are east of another, -180 to 180 degrees of it: 0.1 is 0.2 east of
+    359.9."""
+    return np.asarray(np.mod(ra - ra0 + 180.0, 360.0) - 180.0)
+
+
 def separation(ra: Array, dec: Array, ra0: float, dec0: float) -> Array:
     """Degrees between positions and one other (haversine: exact when small)."""
     a, d = np.radians(ra), np.radians(dec)

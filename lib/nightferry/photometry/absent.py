@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nightferry.catalogs import Definition
-from nightferry.catalogs.sky import separation
+from nightferry.catalogs.sky import eastward, separation
 from nightferry.photometry.result import Calibration
 
 FAR = 120.0  # arcsec
@@ -47,7 +47,7 @@ def notes(done: Calibration, definition: Definition) -> tuple[str, ...]:
 def _inside(ra: Array, dec: Array, ra0: float, dec0: float) -> bool:
     """Whether a place is among the measured stars."""
     scale = np.cos(np.radians(dec0))
-    east = ((ra - ra0 + 180) % 360 - 180) * scale * 3600
+    east = eastward(ra, ra0) * scale * 3600
     north = (dec - dec0) * 3600
     return bool(
         east.min() < -_OUTSIDE and east.max() > _OUTSIDE

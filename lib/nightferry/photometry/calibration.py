@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nightferry.catalogs.base import Catalog, Field, Found, MissingTile, Stars
-from nightferry.catalogs.sky import index, separation
+from nightferry.catalogs.sky import eastward, index, separation
 from nightferry.errors import Unavailable
 from nightferry.photometry.bands import AUTO, band_of
 from nightferry.photometry.guessing import choose
@@ -340,7 +340,7 @@ def _field_coordinates(exposure: Exposure) -> tuple[Array, Array]:
     x = exposure.x if exposure.x is not None else exposure.ra
     y = exposure.y if exposure.y is not None else exposure.dec
     if exposure.x is None:
-        x = np.mod(x - x[np.isfinite(x)][0] + 180.0, 360.0) - 180.0
+        x = eastward(x, x[np.isfinite(x)][0])
     return _to_one(x), _to_one(y)
 
 
